@@ -1,0 +1,51 @@
+"""The `tfrec` command."""
+
+import logging
+import sys
+
+import click
+from rich.console import Console
+from rich.logging import RichHandler
+
+import tfrec
+from tfrec.cli.query import query
+from tfrec.cli.serve import serve
+from tfrec.cli.stages import STAGE_COMMANDS, run
+from tfrec.errors import UserError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(tfrec.__version__)
+def cli() -> None:
+    """Recommenders on TensorFlow, from raw shop events to answers in milliseconds.
+
+    \b
+    Examples:
+      tfrec run configs/complete_journey.yaml
+      tfrec serve serving/complete_journey
+      tfrec query complete_journey --household_id 2375 -k 10
+    """
+
+
+for command in (run, *STAGE_COMMANDS, serve, query):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Runs the command; a user's error leaves as one line and exit status 2."""
+    errors = Console(stderr=True)
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(console=errors, show_path=False)],
+    )
+    logging.getLogger("tfrec").setLevel(logging.INFO)
+    try:
+        cli()
+    except UserError as error:
+        errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""`tfrec run`, and each of its stages as a command of its own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from tfrec.cli import overrides
+from tfrec.cli.reporter import ConsoleReporter, show_metrics, show_stages
+
+_STAGES = {
+    "prepare": "Clean, split and transform the shop's events and catalogue.",
+    "train": "Train the model on the prepared data.",
+    "index": "Embed the catalogue and index it.",
+    "evaluate": "Rank the catalogue for every shopper of the test window.",
+    "export": "Join model and index into a bundle for TensorFlow Serving.",
+    "push": "Copy the bundle to the model root that servers watch.",
+}
+
+_EPILOGUE = """\b
+Any value of the config can be given by its dotted name:
+  tfrec {name} configs/complete_journey.yaml --training.workers 4
+"""
+
+
+def _experiment_command(name: str, purpose: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Declares a command that takes a config and overrides of its values."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        options = [
+            click.command(
+                name,
+                help=purpose,
+                epilog=_EPILOGUE.format(name=name),
+                context_settings=overrides.OPEN,
+            ),
+            click.argument("config"),
+            click.option("--model", help="Template to use: package.Class or file.py:Class."),
+            click.option(
+                "--strategy",
+                type=click.Choice(["single", "mirrored", "parameter_server"]),
+                help="Short for --training.strategy.",
+            ),
+            click.argument("values", nargs=-1, type=click.UNPROCESSED, metavar="[--NAME VALUE]..."),
+        ]
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _load(config: str, model: str | None, strategy: str | None, values: tuple[str, ...]) -> Any:
+    from tfrec.stages.experiment import Experiment
+
+    changes = overrides.parse(values)
+    if model:
+        changes["model.template"] = model
+    if strategy:
+        changes["training.strategy"] = strategy
+    return Experiment.load(config, overrides=changes)
+
+
+@_experiment_command("run", "Run all stages; what would come out unchanged is not made again.")
+def run(config: str, model: str | None, strategy: str | None, values: tuple[str, ...]) -> None:
+    """Runs all stages."""
+    experiment = _load(config, model, strategy, values)
+    with ConsoleReporter() as reporter:
+        version = experiment.run(reporter)
+    show_stages(experiment)
+    show_metrics(experiment)
+    click.echo(f"serving: {version}")
+
+
+def _stage_command(name: str, purpose: str) -> click.Command:
+    @_experiment_command(name, purpose)
+    def command(
+        config: str, model: str | None, strategy: str | None, values: tuple[str, ...]
+    ) -> None:
+        from tfrec.stages.experiment import STAGES
+
+        experiment = _load(config, model, strategy, values)
+        with ConsoleReporter() as reporter:
+            reporter.stage(name)
+            made = STAGES[name](experiment, reporter)
+        if name == "evaluate":
+            show_metrics(experiment)
+        click.echo(f"{name}: {getattr(made, 'path', made)}")
+
+    return command
+
+
+STAGE_COMMANDS = [_stage_command(name, purpose) for name, purpose in _STAGES.items()]

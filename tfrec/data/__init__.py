@@ -1,0 +1,1 @@
+"""From raw logs to transformed Examples, and reading them back."""

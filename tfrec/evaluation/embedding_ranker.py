@@ -1,0 +1,38 @@
+"""A trained two-tower model as a ranker of the whole catalogue."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfrec.data.query_set import QuerySet
+
+
+class EmbeddingRanker:
+    """Scores every item by the dot product of its vector and the query's, exactly."""
+
+    def __init__(
+        self,
+        embed_query: Callable[..., dict[str, tf.Tensor]],
+        features: Sequence[str],
+        items: np.ndarray,
+    ) -> None:
+        """Takes a model's `embed_query` signature, its inputs, and `[items, dim]` vectors."""
+        self._embed_query, self._features, self._items = embed_query, features, items
+
+    @classmethod
+    def of(cls, model: tf.Module, items: np.ndarray) -> "EmbeddingRanker":
+        """Takes a loaded SavedModel of a trained model, and `[items, dim]` vectors."""
+        embed_query = model.signatures["embed_query"]
+        return cls(embed_query, list(embed_query.structured_input_signature[1]), items)
+
+    def embed(self, queries: QuerySet) -> np.ndarray:
+        """Embeds raw queries as a client would send them: `[shoppers, dim]` float32."""
+        inputs = queries.inputs(self._features)
+        tensors = {name: tf.constant(values, tf.string) for name, values in inputs.items()}
+        (vectors,) = self._embed_query(**tensors).values()
+        return vectors.numpy()
+
+    def scores(self, queries: QuerySet) -> np.ndarray:
+        """Scores all items for some shoppers: `[shoppers, items]` float32."""
+        return self.embed(queries) @ self._items.T

@@ -1,0 +1,5 @@
+"""Templates to subclass."""
+
+from tfrec.models.two_tower import ModelInputs, TwoTower
+
+__all__ = ["ModelInputs", "TwoTower"]

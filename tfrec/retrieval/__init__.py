@@ -1,0 +1,1 @@
+"""Indexes of the catalogue, and what they promise."""

@@ -1,0 +1,1 @@
+"""The spine: one function per stage, and the artefacts between them."""

@@ -1,0 +1,130 @@
+"""Artefacts: directories that exist whole or not at all, and say what they came from."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tfrec.config import Section
+from tfrec.errors import UserError
+from tfrec.stages.resources import PeakMemory
+
+_PACKAGES = ("tfrec", "tensorflow", "tensorflow-transform", "apache-beam", "scann")
+_MANIFEST = "manifest.json"
+
+
+class Manifest(Section):
+    """What an artefact is, where it came from, and what making it took.
+
+    Attributes:
+      stage: the stage that made it.
+      digest: of all that decides its content: config, inputs and versions.
+      config: the config section it was made with.
+      inputs: name -> digest of an input artefact or source.
+      versions: package -> version.
+      seconds: time that making it took.
+      peak_memory_bytes: the most memory in use meanwhile, in all processes together.
+      summary: what is worth telling about it.
+    """
+
+    stage: str
+    digest: str
+    config: dict[str, Any]
+    inputs: dict[str, str]
+    versions: dict[str, str]
+    seconds: float
+    peak_memory_bytes: int
+    summary: dict[str, Any]
+
+
+class Artifact:
+    """A directory with a manifest.
+
+    Attributes:
+      path: the directory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Names an artefact; nothing is read yet."""
+        self.path = path
+
+    @property
+    def manifest(self) -> Manifest:
+        """The artefact's manifest.
+
+        Raises:
+          UserError: if there is no whole artefact.
+        """
+        try:
+            content = (self.path / _MANIFEST).read_text()
+        except OSError:
+            raise UserError(
+                f"{self.path}: not there yet; run `tfrec {self.path.name} CONFIG` first, "
+                "or `tfrec run CONFIG` for all stages"
+            ) from None
+        return Manifest.model_validate_json(content)
+
+
+def produce(
+    stage: str,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    target: Path,
+    make: Callable[[Path], dict[str, Any]],
+    resumable: bool = False,
+) -> Artifact:
+    """Makes an artefact, unless it is there already and would come out the same.
+
+    It is made in a directory beside its target, which stays there when making fails.
+
+    Args:
+      stage: the stage's name.
+      config: all of the config that decides the content, as plain values.
+      inputs: name -> digest of what it is made from.
+      target: the artefact's directory.
+      make: fills the directory it is given and returns the manifest's summary.
+      resumable: whether `make` can go on with what an earlier, failed call of the same inputs
+        left in the directory; otherwise it gets an empty one.
+
+    Returns:
+      The artefact.
+    """
+    versions = {package: importlib.metadata.version(package) for package in _PACKAGES}
+    identity = {"stage": stage, "config": config, "inputs": inputs, "versions": versions}
+    text = json.dumps(identity, sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    artifact = Artifact(target)
+    if (target / _MANIFEST).exists() and artifact.manifest.digest == digest:
+        return artifact
+    partial = target.with_name(f".{target.name}-{digest[:12]}")
+    for left in target.parent.glob(f".{target.name}-*"):
+        if left != partial or not resumable:
+            shutil.rmtree(left)
+    partial.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with PeakMemory() as memory:
+        summary = make(partial)
+    manifest = Manifest(
+        **json.loads(text),
+        digest=digest,
+        seconds=round(time.monotonic() - started, 1),
+        peak_memory_bytes=memory.peak_bytes,
+        summary=summary,
+    )
+    (partial / _MANIFEST).write_text(manifest.model_dump_json(indent=2))
+    _move_into_place(partial, target)
+    return artifact
+
+
+def _move_into_place(partial: Path, target: Path) -> None:
+    """Renames a directory over another; a reader sees the old one, none for a moment, the new."""
+    old = target.with_name(f".{target.name}-old-{os.getpid()}")
+    if target.exists():
+        target.rename(old)
+    partial.rename(target)
+    shutil.rmtree(old, ignore_errors=True)

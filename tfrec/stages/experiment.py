@@ -1,0 +1,163 @@
+"""One config file, and the stages in their order."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tfrec.config import Section, override, read_yaml, validate
+from tfrec.data.config import DataConfig
+from tfrec.evaluation.config import EvaluationConfig
+from tfrec.features import FeatureSpec
+from tfrec.models.template import ModelConfig, load_template, reference
+from tfrec.models.two_tower import TwoTower
+from tfrec.retrieval.config import IndexConfig
+from tfrec.serving.config import ServingConfig
+from tfrec.stages.artifact import Artifact
+from tfrec.stages.evaluate import evaluate
+from tfrec.stages.export import ServingBundle, export
+from tfrec.stages.index import ItemIndex, index
+from tfrec.stages.prepare import prepare
+from tfrec.stages.push import push
+from tfrec.stages.reporter import Reporter
+from tfrec.stages.train import TrainedModel, train
+from tfrec.training.config import TrainingConfig
+
+
+class ExperimentConfig(Section):
+    """A whole config file.
+
+    Attributes:
+      name: of the experiment and of its directory below `runs`.
+      runs: directory below which artefacts are kept.
+    """
+
+    name: str
+    data: DataConfig
+    features: FeatureSpec
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    index: IndexConfig = IndexConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    serving: ServingConfig
+    runs: Path = Path("runs")
+
+
+class Experiment:
+    """The stages of one config, each making its artefact below `runs/NAME/`.
+
+    Example:
+      >>> experiment = tfrec.Experiment.load("configs/complete_journey.yaml")
+      >>> experiment.run()
+
+    Attributes:
+      config: the validated config.
+    """
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        """Takes a config and checks that its template can be made."""
+        load_template(config.model)
+        self.config = config
+        folder = config.runs / config.name
+        self.prepared = Artifact(folder / "prepare")
+        self.trained = TrainedModel(folder / "train")
+        self.item_index = ItemIndex(folder / "index")
+        self.evaluation = Artifact(folder / "evaluate")
+        self.bundle = ServingBundle(folder / "export")
+
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """The stages' artefacts, in their order."""
+        return [self.prepared, self.trained, self.item_index, self.evaluation, self.bundle]
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        model: type[TwoTower] | None = None,
+        overrides: Mapping[str, str] | None = None,
+    ) -> "Experiment":
+        """Reads a config file.
+
+        Args:
+          path: the YAML file.
+          model: a template to use instead of the config's.
+          overrides: dotted name -> value as it would be written in YAML.
+
+        Returns:
+          The experiment; nothing is run.
+
+        Raises:
+          UserError: one line for everything that is wrong in the config.
+        """
+        content = override(read_yaml(Path(path)), overrides or {})
+        if model is not None:
+            content = override(content, {"model.template": reference(model)})
+        return cls(validate(ExperimentConfig, content))
+
+    def run(self, reporter: Reporter | None = None) -> Path:
+        """Runs all stages; what would come out unchanged is not made again.
+
+        Args:
+          reporter: hears of progress.
+
+        Returns:
+          The directory of the pushed version.
+        """
+        reporter = reporter or Reporter()
+        for name, stage in STAGES.items():
+            reporter.stage(name)
+            result = stage(self, reporter)
+        assert isinstance(result, Path)
+        return result
+
+    def prepare(self, reporter: Reporter | None = None) -> Artifact:
+        """Makes the prepared data."""
+        config = self.config
+        return prepare(config.data, config.features, self.prepared.path, reporter)
+
+    def train(self, reporter: Reporter | None = None) -> TrainedModel:
+        """Trains the model on the prepared data."""
+        c = self.config
+        return train(c.training, c.model, c.features, self.prepared, self.trained.path, reporter)
+
+    def index(self, reporter: Reporter | None = None) -> ItemIndex:
+        """Indexes the catalogue."""
+        target = self.item_index.path
+        return index(self.config.index, self.prepared, self.trained, target, reporter)
+
+    def evaluate(self, reporter: Reporter | None = None) -> Artifact:
+        """Measures the model and its baselines on the test window."""
+        return evaluate(
+            self.config.evaluation,
+            self.prepared,
+            self.trained,
+            self.item_index,
+            self.evaluation.path,
+            reporter,
+        )
+
+    def export(self, reporter: Reporter | None = None) -> ServingBundle:
+        """Joins model and index into a bundle."""
+        return export(
+            self.config.serving,
+            self.prepared,
+            self.trained,
+            self.item_index,
+            self.bundle.path,
+            reporter,
+        )
+
+    def push(self, reporter: Reporter | None = None) -> Path:
+        """Copies the bundle to the model root."""
+        return push(self.bundle, self.config.serving.root)
+
+
+STAGES: dict[str, Callable[[Experiment, Reporter], Any]] = {
+    "prepare": Experiment.prepare,
+    "train": Experiment.train,
+    "index": Experiment.index,
+    "evaluate": Experiment.evaluate,
+    "export": Experiment.export,
+    "push": Experiment.push,
+}
+"""The order of the stages, which nothing else knows."""

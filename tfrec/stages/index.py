@@ -1,0 +1,101 @@
+"""a trained model + the catalogue -> an index that keeps its promise."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrec.data.input_pipeline import read_serialized
+from tfrec.data.prepared import VALIDATION, PreparedData
+from tfrec.data.query_set import QuerySet
+from tfrec.evaluation.embedding_ranker import EmbeddingRanker
+from tfrec.models.signatures import EMBEDDING
+from tfrec.retrieval.brute_force import BruteForce
+from tfrec.retrieval.config import IndexConfig
+from tfrec.retrieval.scann_index import Scann, keep_promise
+from tfrec.stages.artifact import Artifact, produce
+from tfrec.stages.reporter import Reporter
+from tfrec.stages.train import TrainedModel
+
+
+class ItemIndex(Artifact):
+    """The catalogue's vectors, and an index of them."""
+
+    @property
+    def saved_model(self) -> Path:
+        """SavedModel with a function `search(queries, k, exclude)`."""
+        return self.path / "saved_model"
+
+    def embeddings(self) -> np.ndarray:
+        """Reads the items' vectors: `[items, dim]` float32 by row of the catalogue."""
+        return np.load(self.path / "embeddings.npy")
+
+
+def index(
+    config: IndexConfig,
+    prepared: Artifact,
+    trained: TrainedModel,
+    output: Path,
+    reporter: Reporter | None = None,
+) -> ItemIndex:
+    """Embeds the catalogue, indexes it, and measures the index on validation queries.
+
+    Args:
+      config: the `index` section.
+      prepared: prepared data.
+      trained: the model.
+      output: directory of the artefact.
+      reporter: hears of the steps.
+
+    Returns:
+      The artefact; its summary holds the recall measured.
+
+    Raises:
+      UserError: if the promised recall cannot be reached.
+    """
+    reporter = reporter or Reporter()
+
+    def make(directory: Path) -> dict[str, Any]:
+        data = PreparedData(prepared.path)
+        model = tf.saved_model.load(str(trained.saved_model))
+        reporter.step("embedding the catalogue")
+        embed = model.signatures["embed_item_examples"]
+        batches = read_serialized(data.items)
+        embeddings = np.concatenate([embed(examples=b)[EMBEDDING].numpy() for b in batches])
+        np.save(ItemIndex(directory).path / "embeddings.npy", embeddings)
+        reporter.step("building the index")
+        built = Scann(embeddings)
+        reporter.step("measuring recall against exact search")
+        queries = QuerySet.read(data.queries(VALIDATION))
+        vectors = EmbeddingRanker.of(model, embeddings).embed(queries)
+        exact = BruteForce(tf.constant(embeddings))
+        recall = keep_promise(built, exact, vectors, config.promise)
+        _save(built, embeddings.shape[1], ItemIndex(directory).saved_model)
+        return {
+            "items": built.items,
+            "dim": embeddings.shape[1],
+            f"recall@{config.promise.k}": recall,
+            "measured_on_queries": len(queries),
+            "partitions": built.partitions,
+            "partitions_probed": built.probed,
+        }
+
+    inputs = {"prepare": prepared.manifest.digest, "train": trained.manifest.digest}
+    return ItemIndex(produce("index", config.model_dump(mode="json"), inputs, output, make).path)
+
+
+def _save(built: Scann, dim: int, path: Path) -> None:
+    module = tf.Module()
+    module.index = built
+    module.search = tf.function(
+        built.search,
+        input_signature=[
+            tf.TensorSpec([None, dim], tf.float32),
+            tf.TensorSpec([], tf.int32),
+            tf.TensorSpec([None, None], tf.int64),
+        ],
+    )
+    tf.saved_model.save(
+        module, str(path), options=tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
+    )

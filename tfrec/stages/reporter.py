@@ -1,0 +1,14 @@
+"""How stages tell what they are doing."""
+
+
+class Reporter:
+    """Hears what goes on; this one keeps it to itself, the command line's shows it."""
+
+    def stage(self, name: str) -> None:
+        """A stage begins."""
+
+    def step(self, what: str) -> None:
+        """A part of the stage begins whose length is not known."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """A part of the stage is `done` of `total`."""

@@ -1,0 +1,1 @@
+"""Strategies, the trainer, and the processes it runs in."""
