@@ -61,6 +61,7 @@ setup(
             "ruff",
             "types-psutil",
             "types-pyyaml",
+            "uv",
         ],
     },
 )

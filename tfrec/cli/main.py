@@ -35,11 +35,12 @@ def main() -> None:
     """Runs the command; a user's error leaves as one line and exit status 2."""
     errors = Console(stderr=True)
     logging.basicConfig(
-        level=logging.WARNING,
+        level=logging.ERROR,
         format="%(message)s",
         handlers=[RichHandler(console=errors, show_path=False)],
     )
     logging.getLogger("tfrec").setLevel(logging.INFO)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         cli()
     except UserError as error:

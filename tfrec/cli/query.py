@@ -56,8 +56,9 @@ def query(
     data = Artifact(prepared or Path("runs", name, "prepare"))
     with Client(server) as client:
         recommender = Recommender.connect(client, name, data)
+        question = recommender.question(recommender.parse(values), k, exclude)
         started = time.perf_counter()
-        items = recommender.recommend(k, exclude, **recommender.parse(values))
+        items = recommender.answer(question)
         milliseconds = (time.perf_counter() - started) * 1000
     if as_json:
         click.echo(json.dumps([item._asdict() for item in items]))

@@ -1,5 +1,6 @@
 """What stages do, shown in a terminal."""
 
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -40,14 +41,14 @@ class ConsoleReporter(Reporter):
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
+            disable=not self._console.is_terminal,
         )
         self._task = self._progress.add_task("")
-        self._stage = ""
+        self._stage, self._started, self._worked = "", 0.0, False
 
     def __enter__(self) -> "ConsoleReporter":
         """Begins to show."""
-        if self._console.is_terminal:
-            self._progress.start()
+        self._progress.start()
         return self
 
     def __exit__(
@@ -56,26 +57,40 @@ class ConsoleReporter(Reporter):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Takes the line away."""
+        """Takes the bar away."""
         self._progress.stop()
+        if error is None:
+            self._conclude()
 
     def stage(self, name: str) -> None:
-        """Names the stage that begins."""
-        self._stage = name
-        self.step("looking for what is unchanged")
+        """Names the stage that begins, after a line on the one that ends."""
+        self._conclude()
+        self._stage, self._started, self._worked = name, time.monotonic(), False
+        self._progress.reset(self._task, description=name, total=None)
 
     def step(self, what: str) -> None:
         """Shows a part of unknown length."""
+        self._worked = True
         self._progress.reset(self._task, description=f"{self._stage}: {what}", total=None)
         if not self._console.is_terminal:
-            self._console.print(f"{self._stage}: {what}", highlight=False, soft_wrap=True)
+            self._say(f"{self._stage}: {what}")
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Shows how far a part is."""
+        self._worked = True
         description = f"{self._stage}: {what}"
         self._progress.update(self._task, description=description, completed=done, total=total)
         if not self._console.is_terminal and done == total:
-            self._console.print(f"{description}, {done:,} of {total:,}", highlight=False)
+            self._say(f"{description}, {done:,} of {total:,}")
+
+    def _conclude(self) -> None:
+        if self._stage:
+            seconds = time.monotonic() - self._started
+            result = f"done in {seconds:.0f} s" if self._worked else "unchanged"
+            self._say(f"{self._stage}: {result}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True)
 
 
 def show_stages(experiment: "Experiment") -> None:

@@ -37,13 +37,14 @@ def serve(
         raise UserError("MODEL_ROOT: missing; give a directory that holds a directory per version")
     from tfrec.serving.server import ModelServer
 
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     name = model_name or root.resolve().name
-    with ModelServer({name: root}, host=host, port=port, rest_api_port=rest_api_port) as server:
-        click.echo(
-            f"serving {name} from {root}: grpc://{host}:{server.port} "
-            f"http://{host}:{server.rest_api_port}"
-        )
-        stop.wait()
+    server = ModelServer({name: root}, host=host, port=port, rest_api_port=rest_api_port)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Stopping takes locks that the interrupted code may hold, so another thread does it.
+        signal.signal(number, lambda *_: threading.Thread(target=server.stop).start())
+    server.start()
+    click.echo(
+        f"serving {name} from {root}: grpc://{host}:{server.port} "
+        f"http://{host}:{server.rest_api_port}"
+    )
+    server.wait()

@@ -1,6 +1,7 @@
 """`tfrec run`, and each of its stages as a command of its own."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -23,31 +24,29 @@ Any value of the config can be given by its dotted name:
 """
 
 
-def _experiment_command(name: str, purpose: str) -> Callable[[Callable[..., None]], click.Command]:
-    """Declares a command that takes a config and overrides of its values."""
+def _experiment_command(name: str, purpose: str, act: Callable[[Any], None]) -> click.Command:
+    """Makes a command that loads an experiment and acts on it."""
 
-    def decorate(function: Callable[..., None]) -> click.Command:
-        options = [
-            click.command(
-                name,
-                help=purpose,
-                epilog=_EPILOGUE.format(name=name),
-                context_settings=overrides.OPEN,
-            ),
-            click.argument("config"),
-            click.option("--model", help="Template to use: package.Class or file.py:Class."),
-            click.option(
-                "--strategy",
-                type=click.Choice(["single", "mirrored", "parameter_server"]),
-                help="Short for --training.strategy.",
-            ),
-            click.argument("values", nargs=-1, type=click.UNPROCESSED, metavar="[--NAME VALUE]..."),
-        ]
-        for option in reversed(options):
-            function = option(function)
-        return function
+    @click.command(
+        name,
+        help=purpose,
+        epilog=_EPILOGUE.format(name=name),
+        context_settings=overrides.OPEN,
+    )
+    @click.argument("config")
+    @click.option("--model", help="Template to use: package.Class or file.py:Class.")
+    @click.option(
+        "--strategy",
+        type=click.Choice(["single", "mirrored", "parameter_server"]),
+        help="Short for --training.strategy.",
+    )
+    @click.argument("values", nargs=-1, type=click.UNPROCESSED, metavar="[--NAME VALUE]...")
+    def command(
+        config: str, model: str | None, strategy: str | None, values: tuple[str, ...]
+    ) -> None:
+        act(_load(config, model, strategy, values))
 
-    return decorate
+    return command
 
 
 def _load(config: str, model: str | None, strategy: str | None, values: tuple[str, ...]) -> Any:
@@ -61,10 +60,7 @@ def _load(config: str, model: str | None, strategy: str | None, values: tuple[st
     return Experiment.load(config, overrides=changes)
 
 
-@_experiment_command("run", "Run all stages; what would come out unchanged is not made again.")
-def run(config: str, model: str | None, strategy: str | None, values: tuple[str, ...]) -> None:
-    """Runs all stages."""
-    experiment = _load(config, model, strategy, values)
+def _run(experiment: Any) -> None:
     with ConsoleReporter() as reporter:
         version = experiment.run(reporter)
     show_stages(experiment)
@@ -72,22 +68,21 @@ def run(config: str, model: str | None, strategy: str | None, values: tuple[str,
     click.echo(f"serving: {version}")
 
 
-def _stage_command(name: str, purpose: str) -> click.Command:
-    @_experiment_command(name, purpose)
-    def command(
-        config: str, model: str | None, strategy: str | None, values: tuple[str, ...]
-    ) -> None:
-        from tfrec.stages.experiment import STAGES
+def _run_stage(name: str, experiment: Any) -> None:
+    from tfrec.stages.experiment import STAGES
 
-        experiment = _load(config, model, strategy, values)
-        with ConsoleReporter() as reporter:
-            reporter.stage(name)
-            made = STAGES[name](experiment, reporter)
-        if name == "evaluate":
-            show_metrics(experiment)
-        click.echo(f"{name}: {getattr(made, 'path', made)}")
-
-    return command
+    with ConsoleReporter() as reporter:
+        reporter.stage(name)
+        made = STAGES[name](experiment, reporter)
+    if name == "evaluate":
+        show_metrics(experiment)
+    click.echo(f"{name}: {getattr(made, 'path', made)}")
 
 
-STAGE_COMMANDS = [_stage_command(name, purpose) for name, purpose in _STAGES.items()]
+run = _experiment_command(
+    "run", "Run all stages; what would come out unchanged is not made again.", _run
+)
+STAGE_COMMANDS = [
+    _experiment_command(name, purpose, partial(_run_stage, name))
+    for name, purpose in _STAGES.items()
+]

@@ -20,7 +20,7 @@ from tfrec.data.queries import profile_table, query_table
 from tfrec.data.shard import Shard, lists
 from tfrec.data.split import Window
 from tfrec.features import FeatureSpec
-from tfrec.features.parsing import ITEM_ROW, TIME
+from tfrec.features.parsing import ITEM_ROW, REPEAT, TIME
 from tfrec.features.signature import sparse_inputs
 
 _BATCH_ROWS = 4096
@@ -35,9 +35,9 @@ def write_examples(
 ) -> None:
     """Writes what later stages read; each file of cleaned events gives one file of each kind.
 
-    Transformed Examples of events are in random order and carry the event's `item_row` and `time`
-    beside its features; those of items are in the order of the catalogue. Queries and profiles
-    are tables of raw features (see `query_table` and `profile_table`).
+    Transformed Examples of events are in random order and carry the event's `item_row`, `time`
+    and `repeat` beside its features; those of items are in the order of the catalogue. Queries
+    and profiles are tables of raw features (see `query_table` and `profile_table`).
 
     Args:
       config: the `data` section.
@@ -136,6 +136,7 @@ class _WriteEvents(_Write):
         columns = {
             ITEM_ROW: shard.item_rows,
             TIME: pa.array(shard.times),
+            REPEAT: pa.array(shard.repeats.astype(np.int64)),
             **self._look_up(shard.raw),
         }
         random = np.random.default_rng([self._seed, number])

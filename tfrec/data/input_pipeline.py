@@ -6,7 +6,9 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfrec.features import FeatureSpec
-from tfrec.features.parsing import ITEM_ROW, TIME, WEIGHT, parsing_spec
+from tfrec.features.parsing import ITEM_ROW, REPEAT, TIME, WEIGHT, parsing_spec
+
+Batch = dict[str, tf.Tensor | tf.RaggedTensor]
 
 _PARALLEL_FILES = 4
 _SHUFFLE_BATCHES = 4
@@ -16,7 +18,7 @@ def read_examples(
     folder: Path,
     spec: FeatureSpec,
     batch_size: int,
-    weight: Callable[[tf.Tensor], tf.Tensor] = tf.ones_like,
+    weight: Callable[[Batch], tf.Tensor] | None = None,
     shuffle: bool = False,
     seed: int | None = None,
 ) -> tf.data.Dataset:
@@ -26,19 +28,19 @@ def read_examples(
       folder: a directory of TFRecord files, whose rows are in random order.
       spec: the features.
       batch_size: examples per batch; a rest that does not fill one is left out when shuffling.
-      weight: maps `[batch]` float32 times, in seconds since 1970, to weights.
+      weight: maps a batch to the weights of its examples; all count alike by default.
       shuffle: whether to repeat for ever in ever new order.
       seed: of that order; a new one each time by default.
 
     Returns:
-      Batches of the features, `item_row`, `time` and `weight`.
+      Batches of the features, `item_row`, `time`, `repeat` and `weight`.
     """
     features = parsing_spec(spec, list(spec.root))
-    features[TIME] = features[ITEM_ROW]
+    features |= dict.fromkeys((TIME, REPEAT), features[ITEM_ROW])
 
-    def parse(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+    def parse(examples: tf.Tensor) -> Batch:
         batch = tf.io.parse_example(examples, features)
-        batch[WEIGHT] = weight(tf.cast(batch[TIME], tf.float32))
+        batch[WEIGHT] = weight(batch) if weight else tf.ones(tf.shape(batch[TIME]))
         return batch
 
     files = tf.data.Dataset.list_files(str(folder / "*.tfrecord"), shuffle=shuffle, seed=seed)

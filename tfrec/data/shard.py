@@ -44,6 +44,15 @@ class Shard:
         return earlier_events(self._user_numbers, self.times, last)
 
     @cached_property
+    def repeats(self) -> np.ndarray:
+        """Whether the shopper had an earlier event with the same item: `[events]` bool."""
+        pairs = np.stack([self._user_numbers, self.item_rows.to_numpy()], axis=1)
+        _, first = np.unique(pairs, axis=0, return_index=True)
+        repeats = np.ones(len(pairs), bool)
+        repeats[first] = False
+        return repeats
+
+    @cached_property
     def user_starts(self) -> np.ndarray:
         """The row of each shopper's first event."""
         numbers = self._user_numbers

@@ -1,24 +1,17 @@
 """Ranking the whole catalogue for every shopper of a window, and measuring the order."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
 from tfrec.data.query_set import QuerySet
 from tfrec.errors import UserError
 from tfrec.metrics import ndcg, recall, reciprocal_rank
+from tfrec.models.ranker import Ranker
 
 ALL = "all"
 NEW = "new_to_shopper"
 _SHOPPERS_TOGETHER = 256
-
-
-class Ranker(Protocol):
-    """Anything that scores the catalogue."""
-
-    def scores(self, queries: QuerySet) -> np.ndarray:
-        """Scores all items for some shoppers: `[shoppers, items]` float32, -inf for never."""
 
 
 Metrics = dict[str, dict[str, float]]

@@ -12,6 +12,9 @@ ITEM_ROW = "item_row"
 TIME = "time"
 """The moment of an Example's event: int64 seconds since 1970."""
 
+REPEAT = "repeat"
+"""Whether an Example's shopper had had an event with its item before: int64, 0 or 1."""
+
 WEIGHT = "weight"
 """How much an Example counts in the loss: float32."""
 

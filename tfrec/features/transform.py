@@ -33,7 +33,7 @@ def preprocessing_fn(spec: FeatureSpec) -> Callable[[Tensors], dict[str, tf.Tens
             vocabularies[name] = tft.vocabulary(
                 inputs[name],
                 vocab_filename=name,
-                frequency_threshold=feature.min_count,
+                frequency_threshold=feature.min_count if feature.min_count > 1 else None,
                 fingerprint_shuffle=True,
             )
             outputs[name] = tft.apply_vocabulary(

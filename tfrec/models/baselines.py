@@ -1,8 +1,11 @@
 """Rankers without a neural network, which every evaluation shows beside the model."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tfrec.data.query_set import QuerySet
+from tfrec.models.ranker import Ranker
 
 
 class Popularity:
@@ -31,4 +34,7 @@ class OwnHistory:
         return np.where(counts > 0, counts + self._tie_break, -np.inf)
 
 
-BASELINES = {"popularity": Popularity, "own_history": OwnHistory}
+BASELINES: dict[str, Callable[[np.ndarray], Ranker]] = {
+    "popularity": Popularity,
+    "own_history": OwnHistory,
+}

@@ -10,9 +10,9 @@ from tfrec.data.prepared import TEST, TRAIN, PreparedData
 from tfrec.data.query_set import QuerySet
 from tfrec.evaluation.config import EvaluationConfig
 from tfrec.evaluation.embedding_ranker import EmbeddingRanker
-from tfrec.evaluation.full_ranking import Ranker
 from tfrec.evaluation.full_ranking import evaluate as evaluate_ranker
 from tfrec.models.baselines import BASELINES
+from tfrec.models.ranker import Ranker
 from tfrec.stages.artifact import Artifact, produce
 from tfrec.stages.index import ItemIndex
 from tfrec.stages.reporter import Reporter

@@ -149,7 +149,7 @@ class Experiment:
 
     def push(self, reporter: Reporter | None = None) -> Path:
         """Copies the bundle to the model root."""
-        return push(self.bundle, self.config.serving.root)
+        return push(self.bundle, self.config.serving.root, reporter)
 
 
 STAGES: dict[str, Callable[[Experiment, Reporter], Any]] = {

@@ -4,14 +4,16 @@ import shutil
 from pathlib import Path
 
 from tfrec.stages.export import ServingBundle
+from tfrec.stages.reporter import Reporter
 
 
-def push(bundle: ServingBundle, root: Path) -> Path:
+def push(bundle: ServingBundle, root: Path, reporter: Reporter | None = None) -> Path:
     """Copies a bundle's version below a model root, where it appears whole by a rename.
 
     Args:
       bundle: what to push.
       root: directory below which servers find models.
+      reporter: hears of the step.
 
     Returns:
       The version's directory, `root/name/version`; one that is there already is left alone.
@@ -19,6 +21,7 @@ def push(bundle: ServingBundle, root: Path) -> Path:
     source = bundle.version
     target = root / source.parent.name / source.name
     if not target.exists():
+        (reporter or Reporter()).step(f"copying version {source.name}")
         partial = target.with_name(f".{source.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(source, partial)

@@ -113,21 +113,43 @@ class Recommender:
         Raises:
           UserError: if a feature is unknown or `k` is out of range.
         """
-        known = calendar_features(moment or datetime.now())
-        user = features.get(self._user_feature)
-        if isinstance(user, str):
-            known |= self._profiles.find(user)
+        return self.answer(self.question(features, k, exclude, moment))
+
+    def question(
+        self,
+        features: Mapping[str, str | Sequence[str]],
+        k: int = 10,
+        exclude: Sequence[str] = (),
+        moment: datetime | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Fills a request in: the inputs of `recommend` for one shopper; see there."""
+        if not 1 <= k <= len(self._catalogue):
+            raise UserError(
+                f"k: {k} is not between 1 and {len(self._catalogue)}; ask for at least one item "
+                "and no more than the catalogue holds"
+            )
         unknown = set(features) - set(self._ranks)
         if unknown:
             raise UserError(
                 f"{', '.join(sorted(unknown))}: no such feature; the model takes "
                 f"{', '.join(sorted(self._ranks))}"
             )
-        known |= features
+        known: dict[str, str | Sequence[str]] = {}
+        known |= calendar_features(moment or datetime.now())
+        user = features.get(self._user_feature)
+        if isinstance(user, str):
+            known |= self._profiles.find(user)
+        known |= dict(features)
         inputs = {name: _tensor(known.get(name), rank) for name, rank in self._ranks.items()}
-        inputs[K] = np.asarray(k, np.int32)
-        inputs[EXCLUDE] = np.asarray([list(exclude)], object).reshape(1, -1)
-        answer = self._predict(inputs)
+        return {
+            **inputs,
+            K: np.asarray(k, np.int32),
+            EXCLUDE: np.asarray([list(exclude)], object).reshape(1, -1),
+        }
+
+    def answer(self, question: Mapping[str, np.ndarray]) -> list[Recommendation]:
+        """Runs the model on a question and reads the items off its answer."""
+        answer = self._predict(question)
         ids = [_text(item) for item in answer[IDS][0]]
         rows = self._catalogue.rows(ids)
         names = np.where(rows >= 0, self._catalogue.names[rows], "")

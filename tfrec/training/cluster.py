@@ -57,14 +57,16 @@ def run_cluster(
 @contextlib.contextmanager
 def _started(counts: dict[str, int], job: Path, logs: Path) -> Iterator[list[_Task]]:
     """Starts the tasks, the chief last, and stops what still runs at the end."""
-    ports = _free_ports(sum(counts.values()))
-    cluster = {kind: [f"127.0.0.1:{ports.pop()}" for _ in range(n)] for kind, n in counts.items()}
+    names = [(kind, index) for kind, count in counts.items() for index in range(count)]
+    cluster: dict[str, list[str]] = {kind: [] for kind in counts}
+    for (kind, _), port in zip(names, _free_ports(len(names)), strict=True):
+        cluster[kind].append(f"127.0.0.1:{port}")
     tasks: list[_Task] = []
     try:
-        for kind, addresses in cluster.items():
-            for index in range(len(addresses)):
-                config = {"cluster": cluster, "task": {"type": kind, "index": index}}
-                tasks.append(_start(f"{kind}-{index}", config, job, logs))
+        for kind, index in names:
+            role = {"cluster": cluster, "task": {"type": kind, "index": index}}
+            tf_config = role if len(names) > 1 else None
+            tasks.append(_start(f"{kind}-{index}", tf_config, job, logs))
         yield tasks
     finally:
         for task in tasks:
@@ -77,10 +79,10 @@ def _started(counts: dict[str, int], job: Path, logs: Path) -> Iterator[list[_Ta
                 task.process.wait()
 
 
-def _start(name: str, config: dict[str, object], job: Path, logs: Path) -> _Task:
+def _start(name: str, tf_config: object, job: Path, logs: Path) -> _Task:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    if len(config["cluster"]) > 1:
-        environment["TF_CONFIG"] = json.dumps(config)
+    if tf_config is not None:
+        environment["TF_CONFIG"] = json.dumps(tf_config)
     log = logs / f"{name}.log"
     with log.open("w") as errors:
         process = subprocess.Popen(

@@ -24,6 +24,8 @@ class TrainingConfig(Section):
       steps_per_dispatch: steps that a worker makes for one call of the coordinator.
       recency_half_life: age at which an example counts half as much as the newest; never by
         default.
+      repeat_weight: how much an example counts whose item the shopper had chosen before; below 1
+        the model learns rather what shoppers take up than what they keep buying.
       seed: of initial values and, but for `parameter_server`, of the order of examples.
     """
 
@@ -36,4 +38,5 @@ class TrainingConfig(Section):
     learning_rate: Annotated[float, Field(gt=0)] = 0.05
     steps_per_dispatch: Count = 5
     recency_half_life: Duration | None = None
+    repeat_weight: Annotated[float, Field(ge=0)] = 1.0
     seed: int = 0

@@ -20,7 +20,7 @@ def make_strategy(config: TrainingConfig) -> tf.distribute.Strategy:
     if config.strategy == "single":
         return tf.distribute.get_strategy()
     if config.strategy == "mirrored":
-        return tf.distribute.MirroredStrategy(_devices(config.replicas))
+        return _mirrored(config.replicas)
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     partitioner = tf.distribute.experimental.partitioners.MinSizePartitioner(
         min_shard_bytes=_MIN_SHARD_BYTES, max_shards=config.parameter_servers
@@ -28,12 +28,16 @@ def make_strategy(config: TrainingConfig) -> tf.distribute.Strategy:
     return tf.distribute.ParameterServerStrategy(resolver, variable_partitioner=partitioner)
 
 
-def _devices(count: int) -> list[str]:
-    """Names `count` GPUs; where there is none, cuts the CPU into logical devices."""
+def _mirrored(replicas: int) -> tf.distribute.MirroredStrategy:
+    """Uses GPUs; where there is none, cuts the CPU into logical devices."""
     if tf.config.list_physical_devices("GPU"):
-        return [f"GPU:{number}" for number in range(count)]
+        return tf.distribute.MirroredStrategy([f"GPU:{number}" for number in range(replicas)])
     (cpu, *_) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(
-        cpu, [tf.config.LogicalDeviceConfiguration()] * count
+        cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
     )
-    return [f"CPU:{number}" for number in range(count)]
+    # Collectives between logical CPU devices fail on sparse gradients of unequal lengths.
+    return tf.distribute.MirroredStrategy(
+        [f"CPU:{number}" for number in range(replicas)],
+        cross_device_ops=tf.distribute.ReductionToOneDevice(),
+    )

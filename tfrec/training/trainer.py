@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import tensorflow as tf
 import tf_keras
 
-from tfrec.data.input_pipeline import read_examples
+from tfrec.data.input_pipeline import Batch, read_examples
 from tfrec.data.prepared import TRAIN
 from tfrec.errors import UserError
+from tfrec.features.parsing import REPEAT, TIME
 from tfrec.training.config import TrainingConfig
 from tfrec.training.job import TrainingJob
 from tfrec.training.strategies import make_strategy
@@ -164,7 +165,7 @@ def _examples(job: TrainingJob, strategy: tf.distribute.Strategy) -> object:
             job.data.examples(TRAIN),
             job.features,
             config.batch_size,
-            weight=recency_weight(config.recency_half_life, job.data.windows[TRAIN].end),
+            weight=example_weight(config, job.data.windows[TRAIN].end),
             shuffle=True,
             seed=seed,
         )
@@ -174,16 +175,24 @@ def _examples(job: TrainingJob, strategy: tf.distribute.Strategy) -> object:
     return read(config.seed)
 
 
-def recency_weight(half_life: int | None, newest: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Weighs an example by its age: `2 ^ -(age / half_life)`.
+def example_weight(config: TrainingConfig, newest: int) -> Callable[[Batch], tf.Tensor]:
+    """Weighs examples by their age and by whether they repeat an earlier one.
+
+        weight = 2 ^ -(age / recency_half_life) * (repeat_weight if a repeat else 1)
 
     Args:
-      half_life: in seconds; none weighs all alike.
-      newest: the moment, in seconds since 1970, at which the weight is 1.
+      config: the `training` section.
+      newest: the moment, in seconds since 1970, at which age is 0.
 
     Returns:
-      A map of `[batch]` float32 times to weights.
+      A map of a batch to float32 `[batch]`.
     """
-    if half_life is None:
-        return tf.ones_like
-    return lambda times: tf.pow(2.0, (times - newest) / half_life)
+
+    def weight(batch: Batch) -> tf.Tensor:
+        weights = tf.where(batch[REPEAT] > 0, config.repeat_weight, 1.0)
+        if config.recency_half_life is None:
+            return weights
+        age = tf.cast(newest - batch[TIME], tf.float32)
+        return weights * tf.pow(2.0, -age / config.recency_half_life)
+
+    return weight

@@ -1,0 +1,74 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from tfrec.data.query_set import QuerySet, client_tensor
+
+
+@pytest.fixture
+def queries(make_queries: Callable[..., QuerySet]) -> QuerySet:
+    return make_queries(
+        relevant=[[3, 1], [2], [0, 0, 4]],
+        seen=[[], [7, 7], [5]],
+        channel=["web", None, "app"],
+        recent=[["a"], [], ["b", "c", "d"]],
+    )
+
+
+def test_pairs_name_the_place_of_the_shopper_and_the_row_of_the_item(queries: QuerySet) -> None:
+    users, items = queries.relevant
+    assert list(zip(users.tolist(), items.tolist(), strict=True)) == [
+        (0, 3), (0, 1), (1, 2), (2, 0), (2, 0), (2, 4)
+    ]  # fmt: skip
+
+    users, items = queries.seen
+    assert list(zip(users.tolist(), items.tolist(), strict=True)) == [(1, 7), (1, 7), (2, 5)]
+
+
+def test_sequences_are_filled_up_with_empty_strings(queries: QuerySet) -> None:
+    inputs = queries.inputs(["recent", "channel"])
+
+    assert inputs["recent"].tolist() == [["a", "", ""], ["", "", ""], ["b", "c", "d"]]
+    assert inputs["channel"].tolist() == ["web", "", "app"]
+
+
+def test_batches_cut_the_shoppers_and_count_their_places_anew(queries: QuerySet) -> None:
+    first, second = queries.batches(2)
+
+    assert first.users + second.users == queries.users
+    assert (len(first), len(second)) == (2, 1)
+    assert second.inputs(["recent"])["recent"].tolist() == [["b", "c", "d"]]
+    users, items = second.relevant
+    assert users.tolist() == [0, 0, 0]
+    assert items.tolist() == [0, 0, 4]
+    assert first.inputs(["recent"])["recent"].tolist() == [["a"], [""]]
+
+
+def test_raw_features_are_told_from_answers(queries: QuerySet) -> None:
+    assert queries.features == ["channel", "recent"]
+
+
+def test_queries_are_read_from_all_files_of_a_directory(queries: QuerySet, tmp_path: Path) -> None:
+    for number, batch in enumerate(queries.batches(2)):
+        pa.parquet.write_table(batch.table, tmp_path / f"{number}.parquet")
+
+    read = QuerySet.read(tmp_path)
+
+    assert read.table.to_pydict() == queries.table.to_pydict()
+    assert read.relevant[0].tolist() == queries.relevant[0].tolist()
+    assert read.inputs(["recent"])["recent"].shape == (3, 3)
+
+
+def test_lists_that_are_all_empty_keep_one_place() -> None:
+    assert client_tensor(pa.array([[], []], pa.list_(pa.string()))).tolist() == [[""], [""]]
+
+
+def test_no_queries_make_empty_tensors(queries: QuerySet) -> None:
+    nobody = QuerySet(queries.table.slice(0, 0))
+
+    assert nobody.inputs(["recent"])["recent"].shape == (0, 1)
+    assert nobody.inputs(["channel"])["channel"].shape == (0,)
+    assert list(nobody.batches(5)) == []

@@ -1,0 +1,110 @@
+"""A trained model and its index as one SavedModel for TensorFlow Serving."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+
+from tfrec.retrieval.index import NO_ITEM
+from tfrec.serving.warmup import WARMUP_FILE
+
+IDS, SCORES = "ids", "scores"
+K, EXCLUDE = "k", "exclude"
+RECOMMEND, DEFAULT, EMBED_QUERY = "recommend", "serving_default", "embed_query"
+
+
+def export_bundle(
+    model: Path, index: Path, item_ids: Sequence[str], default_k: int, output: Path
+) -> None:
+    """Writes a SavedModel with the signatures of a retrieval bundle.
+
+    All take the raw features of roles user and context: strings `[batch]`, or `[batch, values]`
+    filled up with empty strings for a sequence.
+      - `recommend` takes also `k`, int32, and `exclude`, strings `[batch, n]`: item ids never to
+        return, filled up with empty strings. It returns `ids`, strings `[batch, k]`, and `scores`,
+        float32 `[batch, k]`, best first; an empty id stands behind the last item that is left.
+      - `serving_default` is the same with `k = default_k` and nothing excluded.
+      - `embed_query` returns `embedding`, float32 `[batch, dim]`.
+
+    Args:
+      model: SavedModel of a trained model.
+      index: SavedModel of its index.
+      item_ids: the items' ids by row.
+      default_k: items that `serving_default` returns; fewer where the catalogue is smaller.
+      output: directory to write.
+    """
+    module = tf.Module()
+    module.model, module.index = tf.saved_model.load(str(model)), tf.saved_model.load(str(index))
+    module.ids = tf.Variable(np.asarray(item_ids, dtype=object), trainable=False, dtype=tf.string)
+    module.rows = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(
+            tf.constant(np.asarray(item_ids, dtype=object)),
+            tf.range(len(item_ids), dtype=tf.int64),
+        ),
+        default_value=NO_ITEM,
+    )
+    embed = module.model.signatures[EMBED_QUERY]
+    features = embed.structured_input_signature[1]
+
+    def recommend(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        raw = dict(inputs)
+        k, exclude = raw.pop(K), module.rows.lookup(raw.pop(EXCLUDE))
+        check = tf.debugging.Assert((k >= 1) & (k <= len(item_ids)), [_refusal(k, len(item_ids))])
+        with tf.control_dependencies([check]):
+            (queries,) = embed(**raw).values()
+            rows, scores = module.index.search(queries, k, exclude)
+        ids = tf.where(rows == NO_ITEM, "", tf.gather(module.ids, tf.maximum(rows, 0)))
+        return {IDS: ids, SCORES: scores}
+
+    def recommend_by_default(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        batch = tf.shape(next(iter(inputs.values())))[0]
+        nothing = tf.fill([batch, 0], "")
+        return recommend(
+            {**inputs, K: tf.constant(min(default_k, len(item_ids))), EXCLUDE: nothing}
+        )
+
+    choices = {
+        K: tf.TensorSpec([], tf.int32, K),
+        EXCLUDE: tf.TensorSpec([None, None], tf.string, EXCLUDE),
+    }
+    tf.saved_model.save(
+        module,
+        str(output),
+        signatures={
+            DEFAULT: tf.function(recommend_by_default, input_signature=[features]),
+            RECOMMEND: tf.function(recommend, input_signature=[{**features, **choices}]),
+            EMBED_QUERY: embed,
+        },
+        options=tf.saved_model.SaveOptions(namespace_whitelist=["Scann"]),
+    )
+
+
+def write_warmup(bundle: Path, model_name: str, requests: Sequence[Mapping[str, Any]]) -> None:
+    """Ships requests that a server runs before a version takes any other.
+
+    Args:
+      bundle: a SavedModel that `export_bundle` wrote.
+      model_name: the model's name on the server.
+      requests: inputs of `recommend`, at most 1000.
+    """
+    path = bundle / WARMUP_FILE
+    path.parent.mkdir()
+    with tf.io.TFRecordWriter(str(path)) as file:
+        for inputs in requests:
+            request = predict_pb2.PredictRequest(
+                model_spec=model_pb2.ModelSpec(name=model_name, signature_name=RECOMMEND),
+                inputs={name: tf.make_tensor_proto(value) for name, value in inputs.items()},
+            )
+            log = prediction_log_pb2.PredictLog(request=request)
+            file.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
+
+
+def _refusal(k: tf.Tensor, items: int) -> tf.Tensor:
+    return tf.strings.format(
+        "k: {} is not between 1 and " + f"{items}; ask for at least one item and no more than "
+        "the catalogue holds",
+        k,
+    )

@@ -1,0 +1,212 @@
+"""The REST API: addresses, status codes and bodies."""
+
+import asyncio
+import gzip
+import re
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
+
+from tfrec.serving import json_format, json_parse
+from tfrec.serving.manager import ModelManager
+from tfrec.serving.model_info import SIGNATURE_DEF, get_model_metadata, get_model_status
+from tfrec.serving.predict import DEFAULT_SIGNATURE, predict_arrays
+from tfrec.serving.status import ServingError
+
+HTTP_STATUS = {
+    "OK": 200,
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "OUT_OF_RANGE": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
+    "ABORTED": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "CANCELLED": 499,
+    "UNKNOWN": 500,
+    "INTERNAL": 500,
+    "DATA_LOSS": 500,
+    "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+
+
+class Reply(NamedTuple):
+    """What goes back to the client."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+
+
+class RestApi:
+    """An ASGI application that answers for the models of a manager."""
+
+    def __init__(self, manager: ModelManager, timeout_seconds: float) -> None:
+        """Answers requests from `manager`.
+
+        Args:
+          manager: the models.
+          timeout_seconds: a model run is stopped after this time.
+        """
+        self._manager = manager
+        self._timeout_seconds = timeout_seconds
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Serves one HTTP request; models run in the threads of the event loop's executor."""
+        chunks, more = [], True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            chunks.append(message.get("body", b""))
+            more = message.get("more_body", False)
+        path = scope["raw_path"].decode("latin-1")
+        if scope["query_string"]:
+            path += "?" + scope["query_string"].decode("latin-1")
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        loop = asyncio.get_running_loop()
+        reply = await loop.run_in_executor(
+            None, self.answer, scope["method"], path, headers, b"".join(chunks)
+        )
+        content_headers = [
+            (b"content-type", reply.content_type.encode()),
+            (b"content-length", str(len(reply.body)).encode()),
+        ]
+        await send(
+            {"type": "http.response.start", "status": reply.status, "headers": content_headers}
+        )
+        await send({"type": "http.response.body", "body": reply.body})
+
+    def answer(self, method: str, path: str, headers: dict[bytes, str], body: bytes) -> Reply:
+        """Answers one request.
+
+        Args:
+          method: the HTTP method.
+          path: path and query string, percent-encoded as they came.
+          headers: request headers by lower-case name.
+          body: the request's body, maybe compressed.
+
+        Returns:
+          Status, body and content type of the reply.
+        """
+        if not _API_PATH.fullmatch(path):
+            return Reply(404, _NOT_FOUND_PAGE, "text/html")
+        if method == "OPTIONS":
+            allowed = re.match(r"https?://", headers.get(b"origin", ""))
+            return Reply(200 if allowed else 400, b"")
+        if "gzip" in headers.get(b"content-encoding", ""):
+            body = _decompress(body)
+        try:
+            address = _find_address(method, path)
+        except OverflowError:
+            return Reply(400, b"")
+        try:
+            return Reply(200, self._dispatch(method, path, address, body))
+        except ServingError as error:
+            return Reply(HTTP_STATUS[error.code], json_format.format_error(error.message))
+
+    def _dispatch(self, method: str, path: str, address: "_Address | None", body: bytes) -> bytes:
+        if address is not None and method == "POST":
+            if address.verb == "predict":
+                return self._predict(address, body)
+            if address.verb in ("classify", "regress"):
+                raise ServingError(
+                    "UNIMPLEMENTED", f"{address.verb} is not supported here; use predict"
+                )
+        if address is not None and method == "GET":
+            if not address.name:
+                raise ServingError("INVALID_ARGUMENT", "Missing model name in request.")
+            return self._metadata(address) if address.verb == "metadata" else self._status(address)
+        raise ServingError("INVALID_ARGUMENT", f"Malformed request: {method} {path}")
+
+    def _predict(self, address: "_Address", body: bytes) -> bytes:
+        document = json_parse.parse_document(body)
+        name = json_parse.signature_name(document) or DEFAULT_SIGNATURE
+        with self._manager.lease(address.name, address.version, address.label) as lease:
+            signature = lease.servable.signatures.get(name)
+            if signature is None:
+                raise ServingError(
+                    "INVALID_ARGUMENT",
+                    f'Serving signature name: "{name}" not found in signature def',
+                )
+            inputs = json_parse.predict_inputs(document, signature.inputs)
+            outputs = predict_arrays(
+                lease.servable, signature, inputs.arrays, self._timeout_seconds
+            )
+        if inputs.row_form:
+            return json_format.format_predictions(outputs)
+        return json_format.format_outputs(outputs)
+
+    def _status(self, address: "_Address") -> bytes:
+        request = get_model_status_pb2.GetModelStatusRequest(model_spec=address.model_spec())
+        return json_format.format_model_status(get_model_status(self._manager, request))
+
+    def _metadata(self, address: "_Address") -> bytes:
+        request = get_model_metadata_pb2.GetModelMetadataRequest(
+            model_spec=address.model_spec(), metadata_field=[SIGNATURE_DEF]
+        )
+        return json_format.format_model_metadata(get_model_metadata(self._manager, request))
+
+
+_API_PATH = re.compile(r"(?i)/v1/.*")
+_VERSION_OR_LABEL = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
+_POST_PATH = re.compile(
+    rf"(?i)/v1/models/(?P<name>[^/:]+){_VERSION_OR_LABEL}:(?P<verb>classify|regress|predict)"
+)
+_GET_PATH = re.compile(
+    rf"(?i)/v1/models(?:/(?P<name>[^/:]+))?{_VERSION_OR_LABEL}(?:/(?P<verb>metadata))?"
+)
+_NOT_FOUND_PAGE = (
+    b"<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n"
+    b"</BODY></HTML>\n"
+)
+
+
+class _Address(NamedTuple):
+    """What a path names. Everything in it matches in any case, but the verb counts as written."""
+
+    name: str
+    version: int | None
+    label: str
+    verb: str
+
+    def model_spec(self) -> model_pb2.ModelSpec:
+        spec = model_pb2.ModelSpec(name=self.name)
+        if self.version is not None:
+            spec.version.value = self.version
+        elif self.label:
+            spec.version_label = self.label
+        return spec
+
+
+def _find_address(method: str, path: str) -> _Address | None:
+    pattern = {"POST": _POST_PATH, "GET": _GET_PATH}.get(method)
+    match = pattern.fullmatch(path) if pattern else None
+    if match is None:
+        return None
+    version = int(match["version"]) if match["version"] else None
+    if version is not None and version >= 2**63:
+        raise OverflowError(f"version {version} is no int64")
+    return _Address(
+        unquote(match["name"] or ""), version, unquote(match["label"] or ""), match["verb"] or ""
+    )
+
+
+def _decompress(body: bytes) -> bytes:
+    """A body that cannot be decompressed counts as empty."""
+    try:
+        return gzip.decompress(body)
+    except (OSError, EOFError, zlib.error):
+        return b""

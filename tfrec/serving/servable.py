@@ -1,0 +1,181 @@
+"""One loaded version of a SavedModel."""
+
+import importlib
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from pathlib import Path
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
+from tensorflow.python.client import pywrap_tf_session
+
+from tfrec.serving.status import ServingError
+
+
+class Servable:
+    """A SavedModel version in a session of its own. Any number of threads may run it at once.
+
+    Attributes:
+      path: the version's directory.
+      signatures: its signatures by name.
+    """
+
+    def __init__(self, path: Path, session: tf.compat.v1.Session, signatures: Mapping) -> None:
+        """Takes over a session that holds the restored model; see `load`."""
+        self.path = path
+        self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(signatures)
+        self._session = session
+        self._handles: dict[str, object] = {}
+
+    @classmethod
+    def load(cls, path: Path) -> "Servable":
+        """Loads the graph, the variables and the assets of a version directory.
+
+        Args:
+          path: a directory that holds `saved_model.pb`.
+
+        Returns:
+          A servable that is ready to run.
+
+        Raises:
+          ServingError: if a file is missing or damaged, or the graph needs an unknown op.
+        """
+        ops = _check_files(path)
+        if any(op.startswith("Scann>") for op in ops):
+            _register_scann(path)
+        session = tf.compat.v1.Session(graph=tf.Graph())
+        try:
+            with session.graph.as_default():
+                meta_graph = tf.compat.v1.saved_model.loader.load(
+                    session, [tf.saved_model.SERVING], str(path)
+                )
+            _prepare(session)
+        except tf.errors.OpError as error:
+            session.close()
+            raise _serving_error(error, f"{path}: ") from error
+        except (OSError, RuntimeError, ValueError) as error:
+            session.close()
+            raise ServingError("INVALID_ARGUMENT", f"{path}: {error}") from error
+        return cls(path, session, meta_graph.signature_def)
+
+    def run(
+        self,
+        signature: meta_graph_pb2.SignatureDef,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Iterable[str],
+        timeout_seconds: float | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Runs the part of the graph that `outputs` need.
+
+        Args:
+          signature: one of `signatures`.
+          inputs: an array for each of the signature's inputs; strings as object arrays of bytes.
+          outputs: names of the signature's outputs.
+          timeout_seconds: the run is stopped after this time; None sets no limit.
+
+        Returns:
+          An array for each name in `outputs`, in their order.
+
+        Raises:
+          ServingError: with the status that the graph's execution ended in.
+        """
+        outputs = tuple(outputs)
+        feeds = {self._handle(signature.inputs[name].name): inputs[name] for name in inputs}
+        fetches = [self._handle(signature.outputs[name].name) for name in outputs]
+        try:
+            values = _run(self._session, feeds, fetches, timeout_seconds)
+        except tf.errors.OpError as error:
+            raise _serving_error(error) from error
+        return dict(zip(outputs, values, strict=True))
+
+    def close(self) -> None:
+        """Frees the model. Call it when no request runs on it any more."""
+        self._session.close()
+
+    def _handle(self, tensor: str) -> object:
+        if tensor not in self._handles:
+            self._handles[tensor] = _find_handle(self._session, tensor)
+        return self._handles[tensor]
+
+
+# A call without a deadline is reported as one that has centuries left.
+_MAX_TIMEOUT_MS = 2**31 - 1
+_CODES = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+def _serving_error(error: tf.errors.OpError, prefix: str = "") -> ServingError:
+    return ServingError(_CODES.get(error.error_code, "UNKNOWN"), f"{prefix}{error.message}")
+
+
+def _check_files(path: Path) -> set[str]:
+    """Names the ops of the graph, once every file that a half-written directory lacks is there."""
+    graph_file = path / "saved_model.pb"
+    if not graph_file.is_file():
+        raise _missing(graph_file)
+    try:
+        saved_model = saved_model_pb2.SavedModel.FromString(graph_file.read_bytes())
+    except DecodeError as error:
+        raise ServingError(
+            "DATA_LOSS", f"{graph_file}: cut short or no SavedModel; write the directory anew"
+        ) from error
+    graphs = [meta_graph.graph_def for meta_graph in saved_model.meta_graphs]
+    functions = (graph.library.function for graph in graphs)
+    ops = {node.op for graph in graphs for node in graph.node}
+    variables = path / "variables" / "variables.index"
+    if ops & {"VarHandleOp", "VariableV2"} and not variables.is_file():
+        raise _missing(variables)
+    return ops.union(node.op for function in chain(*functions) for node in function.node_def)
+
+
+def _missing(file: Path) -> ServingError:
+    return ServingError(
+        "NOT_FOUND",
+        f"{file} is missing; write a version under another name and rename it once it is complete",
+    )
+
+
+def _register_scann(path: Path) -> None:
+    """ScaNN's ops exist in this process once its package has been imported."""
+    try:
+        importlib.import_module("scann")
+    except ImportError as error:
+        raise ServingError(
+            "FAILED_PRECONDITION", f"{path}: uses the ops of ScaNN; `pip install scann` here"
+        ) from error
+
+
+# The public `Session.run` and `Session.make_callable` spend three times as long on looking up
+# fetches and feeds as the graph of a small model takes to run, so these three functions, and no
+# others, reach below them, to the call that both end in.
+
+
+def _prepare(session: tf.compat.v1.Session) -> None:
+    session._extend_graph()
+
+
+def _find_handle(session: tf.compat.v1.Session, tensor: str) -> object:
+    try:
+        return session.graph.get_tensor_by_name(tensor)._as_tf_output()
+    except (KeyError, ValueError) as error:
+        raise ServingError(
+            "INVALID_ARGUMENT",
+            f"Tensor {tensor}, specified in either feed_devices or fetch_devices was not found"
+            " in the Graph",
+        ) from error
+
+
+def _run(
+    session: tf.compat.v1.Session, feeds: dict, fetches: list, timeout_seconds: float | None
+) -> list[np.ndarray]:
+    if timeout_seconds is None:
+        return session._call_tf_sessionrun(None, feeds, fetches, [], None)
+    milliseconds = min(max(1, int(timeout_seconds * 1000)), _MAX_TIMEOUT_MS)
+    options = config_pb2.RunOptions(timeout_in_ms=milliseconds)
+    buffer = pywrap_tf_session.TF_NewBufferFromString(options.SerializeToString())
+    try:
+        return session._call_tf_sessionrun(buffer, feeds, fetches, [], None)
+    finally:
+        pywrap_tf_session.TF_DeleteBuffer(buffer)
