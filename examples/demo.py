@@ -3,6 +3,7 @@
 Usage: python examples/demo.py [CONFIG] [SHOPPER]
 """
 
+import logging
 import sys
 import time
 
@@ -22,6 +23,7 @@ SHOWN = 10
 
 def main(config: str = "configs/complete_journey.yaml", shopper: str = "2375") -> None:
     """Prints a shopper's recent purchases, ten recommendations, and how good the model is."""
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     console = Console()
     experiment = tfrec.Experiment.load(config)
     serving = experiment.config.serving
@@ -40,6 +42,7 @@ def main(config: str = "configs/complete_journey.yaml", shopper: str = "2375") -
         f"  .venv/bin/tfrec query {serving.name} --household_id {shopper} -k 5\n"
         f"  .venv/bin/tfrec run {config} --model examples/wider_items.py:WiderItems",
         highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -72,14 +75,11 @@ def show_recommendations(
 ) -> None:
     """Prints what both protocols answered, side by side."""
     (grpc, grpc_ms), (rest, rest_ms) = answers["grpc"], answers["http"]
-    table = Table(
-        "#",
-        "id",
-        "name",
-        f"gRPC score ({grpc_ms:.1f} ms)",
-        f"REST score ({rest_ms:.1f} ms)",
-        title=f"Household {shopper}: {len(grpc)} recommendations",
+    title = (
+        f"Household {shopper}: {len(grpc)} recommendations, "
+        f"{grpc_ms:.1f} ms over gRPC, {rest_ms:.1f} ms over REST"
     )
+    table = Table("#", "id", "name", "score by gRPC", "score by REST", title=title)
     for place, (item, same) in enumerate(zip(grpc, rest, strict=True), 1):
         table.add_row(str(place), item.id, item.name, f"{item.score:.4f}", f"{same.score:.4f}")
     console.print(table)

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -67,3 +69,27 @@ def test_a_worker_that_dies_at_the_start_ends_the_run_by_name(run: Run, tmp_path
 
     killer.join()
     assert psutil.Process().children() == []
+
+
+def test_a_killed_command_leaves_no_process_behind(run: Run, tmp_path: Path) -> None:
+    _, job = write_job(run, tmp_path, strategy="parameter_server", epochs=1000)
+    program = (
+        "import sys; from pathlib import Path; from tfrec.training.cluster import run_cluster;"
+        "from tfrec.training.job import TrainingJob; job = Path(sys.argv[1]);"
+        "training = TrainingJob.model_validate_json(job.read_text()).training;"
+        "run_cluster(training, job, job.parent / 'logs', print)"
+    )
+    command = subprocess.Popen([sys.executable, "-c", program, str(job)], stdout=subprocess.PIPE)
+    try:
+        assert command.stdout is not None
+        assert b"Progress" in command.stdout.readline()
+        tasks = psutil.Process(command.pid).children()
+        assert len(tasks) == 5
+    finally:
+        command.kill()
+        command.wait()
+
+    gone, alive = psutil.wait_procs(tasks, timeout=30)
+
+    assert len(gone) == 5
+    assert not alive

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from click.testing import CliRunner
 from command import Run, tfrec
+
+from tfrec.cli.main import cli
+from tfrec.errors import UserError
 
 STAGES = ("prepare", "train", "index", "evaluate", "export")
 
@@ -21,10 +25,10 @@ def test_every_artefact_can_be_traced_back_to_its_inputs(run: Run) -> None:
     manifests = {a.manifest.stage: a.manifest for a in run.experiment.artifacts}
 
     assert tuple(manifests) == STAGES
-    assert manifests["train"].inputs["prepare"] == manifests["prepare"].digest
-    assert manifests["index"].inputs["train"] == manifests["train"].digest
-    assert manifests["evaluate"].inputs["index"] == manifests["index"].digest
-    assert manifests["export"].inputs["index"] == manifests["index"].digest
+    assert manifests["train"].inputs["prepare"] == manifests["prepare"].id
+    assert manifests["index"].inputs["train"] == manifests["train"].id
+    assert manifests["evaluate"].inputs["index"] == manifests["index"].id
+    assert manifests["export"].inputs["index"] == manifests["index"].id
     assert manifests["prepare"].config["data"]["split"]["test"] == 7 * 86_400
 
 
@@ -104,18 +108,29 @@ def test_a_changed_section_remakes_its_stage_and_what_follows(run: Run, tmp_path
         (["--data.split.test", "fortnight"], "data.split.test: 'fortnight': not a duration"),
     ],
 )
-def test_a_mistake_is_one_clear_line(
+def test_a_mistake_is_named_with_its_value(
     run: Run, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     runs = tmp_path / "runs"
     shutil.copytree(run.shop.folder / "runs", runs)
 
-    done = tfrec("run", run.config, "--runs", runs, "--strategy", "parameter_server", *arguments)
+    done = CliRunner().invoke(cli, ["run", str(run.config), "--runs", str(runs), *arguments])
+
+    assert isinstance(done.exception, UserError), done.output
+    assert str(done.exception).startswith(message)
+    assert "\n" not in str(done.exception)
+    assert (runs / "shop" / "prepare" / "manifest.json").exists()
+
+
+def test_a_mistake_leaves_the_command_as_one_line_and_status_2(tmp_path: Path) -> None:
+    missing = tmp_path / "none.yaml"
+
+    done = tfrec("run", missing)
 
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {message}"), done.stderr
-    assert done.stderr.count("\n") == 1
-    assert (runs / "shop" / "prepare" / "manifest.json").exists()
+    assert done.stderr == (
+        f"error: {missing}: No such file or directory; give the path of an experiment's YAML\n"
+    )
 
 
 def test_a_stage_without_its_input_names_the_command_to_run(run: Run, tmp_path: Path) -> None:

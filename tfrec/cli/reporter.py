@@ -41,14 +41,14 @@ class ConsoleReporter(Reporter):
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
-            disable=not self._console.is_terminal,
         )
         self._task = self._progress.add_task("")
         self._stage, self._started, self._worked = "", 0.0, False
 
     def __enter__(self) -> "ConsoleReporter":
         """Begins to show."""
-        self._progress.start()
+        if self._console.is_terminal:
+            self._progress.start()
         return self
 
     def __exit__(
@@ -58,7 +58,8 @@ class ConsoleReporter(Reporter):
         trace: TracebackType | None,
     ) -> None:
         """Takes the bar away."""
-        self._progress.stop()
+        if self._console.is_terminal:
+            self._progress.stop()
         if error is None:
             self._conclude()
 

@@ -10,7 +10,7 @@ from tfrec.features.parsing import ITEM_ROW, REPEAT, TIME, WEIGHT, parsing_spec
 
 Batch = dict[str, tf.Tensor | tf.RaggedTensor]
 
-_PARALLEL_FILES = 4
+_PARALLEL_FILES = 16
 _SHUFFLE_BATCHES = 4
 
 
@@ -21,6 +21,7 @@ def read_examples(
     weight: Callable[[Batch], tf.Tensor] | None = None,
     shuffle: bool = False,
     seed: int | None = None,
+    share: tuple[int, tf.Tensor] | None = None,
 ) -> tf.data.Dataset:
     """Reads events as batches of features.
 
@@ -31,6 +32,7 @@ def read_examples(
       weight: maps a batch to the weights of its examples; all count alike by default.
       shuffle: whether to repeat for ever in ever new order.
       seed: of that order; a new one each time by default.
+      share: number of readers and which of them this is, to read only that reader's files.
 
     Returns:
       Batches of the features, `item_row`, `time`, `repeat` and `weight`.
@@ -43,9 +45,11 @@ def read_examples(
         batch[WEIGHT] = weight(batch) if weight else tf.ones(tf.shape(batch[TIME]))
         return batch
 
-    files = tf.data.Dataset.list_files(str(folder / "*.tfrecord"), shuffle=shuffle, seed=seed)
+    files = tf.data.Dataset.from_tensor_slices(example_files(folder))
+    if share:
+        files = files.shard(*share)
     if shuffle:
-        files = files.repeat()
+        files = files.shuffle(_PARALLEL_FILES, seed=seed)
     examples = files.interleave(
         tf.data.TFRecordDataset,
         cycle_length=_PARALLEL_FILES,
@@ -54,12 +58,17 @@ def read_examples(
         deterministic=seed is not None or not shuffle,
     )
     if shuffle:
-        examples = examples.shuffle(_SHUFFLE_BATCHES * batch_size, seed=seed)
+        # Repeating the files instead would let interleave read one of them twice at a time.
+        examples = examples.repeat().shuffle(_SHUFFLE_BATCHES * batch_size, seed=seed)
     batches = examples.batch(batch_size, drop_remainder=shuffle)
     return batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 
+def example_files(folder: Path) -> list[str]:
+    """Lists a directory's files of Examples in order."""
+    return sorted(map(str, folder.glob("*.tfrecord")))
+
+
 def read_serialized(folder: Path, batch_size: int = 8192) -> tf.data.Dataset:
     """Reads a directory's Examples unparsed and in order: batches of strings `[<=batch_size]`."""
-    files = sorted(map(str, folder.glob("*.tfrecord")))
-    return tf.data.TFRecordDataset(files).batch(batch_size)
+    return tf.data.TFRecordDataset(example_files(folder)).batch(batch_size)

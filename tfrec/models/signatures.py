@@ -30,17 +30,17 @@ def save_model(model: TwoTower, transform: tft.TFTransformOutput, path: Path) ->
     module.transform = transform.transform_features_layer()
     item_parsing = parsing_spec(model.spec, model.item_features)
 
-    @tf.function(input_signature=[raw_inputs(model.spec, model.query_features)])
+    @tf.function(autograph=False, input_signature=[raw_inputs(model.spec, model.query_features)])
     def embed_query(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         transformed = _transform(module.transform, model, features)
         return {EMBEDDING: model.embed_query(transformed)}
 
-    @tf.function(input_signature=[raw_inputs(model.spec, model.item_features)])
+    @tf.function(autograph=False, input_signature=[raw_inputs(model.spec, model.item_features)])
     def embed_item(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         transformed = _transform(module.transform, model, features)
         return {EMBEDDING: model.embed_item(transformed)}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, "examples")])
     def embed_item_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return {EMBEDDING: model.embed_item(tf.io.parse_example(examples, item_parsing))}
 

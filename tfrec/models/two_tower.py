@@ -127,6 +127,18 @@ class TwoTower(tfrs.Model):
         self._mean_loss.update_state(loss)
         return loss / tf.distribute.get_strategy().num_replicas_in_sync
 
+    # AutoGraph knows Keras by the name `keras` only, and would rewrite all of `tf_keras` on the way
+    # through a step: half a minute before the first one.
+    @tf.autograph.experimental.do_not_convert
+    def train_step(self, inputs: Features) -> dict[str, tf.Tensor]:
+        """Makes one step of training on a batch."""
+        return super().train_step(inputs)
+
+    @tf.autograph.experimental.do_not_convert
+    def test_step(self, inputs: Features) -> dict[str, tf.Tensor]:
+        """Measures the loss of a batch."""
+        return super().test_step(inputs)
+
 
 def _first_of_each(
     inputs: Features, names: Sequence[str], groups: tf.Tensor, count: tf.Tensor

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ class Manifest(Section):
 
     Attributes:
       stage: the stage that made it.
+      id: of this very making; training the same twice makes two models.
       digest: of all that decides its content: config, inputs and versions.
       config: the config section it was made with.
-      inputs: name -> digest of an input artefact or source.
+      inputs: name -> id of an input artefact, or digest of a source.
       versions: package -> version.
       seconds: time that making it took.
       peak_memory_bytes: the most memory in use meanwhile, in all processes together.
@@ -33,6 +35,7 @@ class Manifest(Section):
     """
 
     stage: str
+    id: str
     digest: str
     config: dict[str, Any]
     inputs: dict[str, str]
@@ -58,16 +61,20 @@ class Artifact:
         """The artefact's manifest.
 
         Raises:
-          UserError: if there is no whole artefact.
+          UserError: if there is no whole artefact, or another version of tfrec made it.
         """
         try:
-            content = (self.path / _MANIFEST).read_text()
+            return Manifest.model_validate_json((self.path / _MANIFEST).read_text())
+        except ValueError:
+            raise UserError(
+                f"{self.path / _MANIFEST}: not as this version of tfrec writes it; "
+                f"remove {self.path} and run its stage again"
+            ) from None
         except OSError:
             raise UserError(
                 f"{self.path}: not there yet; run `tfrec {self.path.name} CONFIG` first, "
                 "or `tfrec run CONFIG` for all stages"
             ) from None
-        return Manifest.model_validate_json(content)
 
 
 def produce(
@@ -85,7 +92,7 @@ def produce(
     Args:
       stage: the stage's name.
       config: all of the config that decides the content, as plain values.
-      inputs: name -> digest of what it is made from.
+      inputs: name -> id or digest of what it is made from.
       target: the artefact's directory.
       make: fills the directory it is given and returns the manifest's summary.
       resumable: whether `make` can go on with what an earlier, failed call of the same inputs
@@ -99,7 +106,7 @@ def produce(
     text = json.dumps(identity, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()
     artifact = Artifact(target)
-    if (target / _MANIFEST).exists() and artifact.manifest.digest == digest:
+    if _digest(target) == digest:
         return artifact
     partial = target.with_name(f".{target.name}-{digest[:12]}")
     for left in target.parent.glob(f".{target.name}-*"):
@@ -111,6 +118,7 @@ def produce(
         summary = make(partial)
     manifest = Manifest(
         **json.loads(text),
+        id=uuid.uuid4().hex,
         digest=digest,
         seconds=round(time.monotonic() - started, 1),
         peak_memory_bytes=memory.peak_bytes,
@@ -119,6 +127,13 @@ def produce(
     (partial / _MANIFEST).write_text(manifest.model_dump_json(indent=2))
     _move_into_place(partial, target)
     return artifact
+
+
+def _digest(target: Path) -> str | None:
+    try:
+        return json.loads((target / _MANIFEST).read_text())["digest"]
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def _move_into_place(partial: Path, target: Path) -> None:

@@ -61,5 +61,5 @@ def evaluate(
             results[name] = evaluate_ranker(ranker, queries, config.k)
         return {"metrics": results}
 
-    inputs = {"prepare": prepared.manifest.digest, "index": indexed.manifest.digest}
+    inputs = {"prepare": prepared.manifest.id, "index": indexed.manifest.id}
     return produce("evaluate", config.model_dump(mode="json"), inputs, output, make)

@@ -78,7 +78,7 @@ def export(
         }
 
     section = config.model_dump(mode="json", exclude={"root"})
-    inputs = {"train": trained.manifest.digest, "index": indexed.manifest.digest}
+    inputs = {"train": trained.manifest.id, "index": indexed.manifest.id}
     return ServingBundle(produce("export", section, inputs, output, make).path)
 
 

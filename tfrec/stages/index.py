@@ -81,7 +81,7 @@ def index(
             "partitions_probed": built.probed,
         }
 
-    inputs = {"prepare": prepared.manifest.digest, "train": trained.manifest.digest}
+    inputs = {"prepare": prepared.manifest.id, "train": trained.manifest.id}
     return ItemIndex(produce("index", config.model_dump(mode="json"), inputs, output, make).path)
 
 

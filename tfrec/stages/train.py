@@ -91,7 +91,7 @@ def train(
         "model": model.model_dump(mode="json"),
         "features": features.model_dump(mode="json"),
     }
-    inputs = {"prepare": prepared.manifest.digest, "template": source_digest(template)}
+    inputs = {"prepare": prepared.manifest.id, "template": source_digest(template)}
     return TrainedModel(produce("train", sections, inputs, output, make, resumable=True).path)
 
 

@@ -13,8 +13,6 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfrec.errors import UserError
-from tfrec.training.job import TrainingJob
-from tfrec.training.trainer import Progress, train
 
 FOLLOW_STDIN = "--follow-stdin"
 PROGRESS, ERROR = "progress", "error"
@@ -33,7 +31,7 @@ def main(arguments: list[str]) -> None:
     if task["type"] in ("worker", "ps"):
         _serve()
     try:
-        train(TrainingJob.model_validate_json(Path(arguments[0]).read_text()), _tell_progress)
+        _train(Path(arguments[0]))
     except UserError as error:
         _tell({ERROR: str(error)})
         os._exit(2)
@@ -42,6 +40,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _serve() -> None:
+    """Lends this process to the chief for as long as it runs."""
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     tf.distribute.Server(
         resolver.cluster_spec(),
@@ -51,8 +50,15 @@ def _serve() -> None:
     ).join()
 
 
-def _tell_progress(progress: Progress) -> None:
-    _tell({PROGRESS: asdict(progress)})
+def _train(job: Path) -> None:
+    # Only the chief needs these; the other tasks are ready seconds earlier without them.
+    from tfrec.training.job import TrainingJob
+    from tfrec.training.trainer import train
+
+    train(
+        TrainingJob.model_validate_json(job.read_text()),
+        lambda progress: _tell({PROGRESS: asdict(progress)}),
+    )
 
 
 def _tell(message: dict[str, object]) -> None:

@@ -1,5 +1,6 @@
 """Training a model to its last epoch, from wherever the last checkpoint left it."""
 
+import collections
 import contextlib
 import json
 import math
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 import tf_keras
 
-from tfrec.data.input_pipeline import Batch, read_examples
+from tfrec.data.input_pipeline import Batch, example_files, read_examples
 from tfrec.data.prepared import TRAIN
 from tfrec.errors import UserError
 from tfrec.features.parsing import REPEAT, TIME
@@ -20,6 +21,7 @@ from tfrec.training.job import TrainingJob
 from tfrec.training.strategies import make_strategy
 
 _REPORT_SECONDS = 1.0
+_RATE_REPORTS = 10
 _INITIAL_ACCUMULATOR = 1e-8
 
 
@@ -30,7 +32,7 @@ class Progress:
     Attributes:
       step: steps done.
       steps: steps in all.
-      examples_per_second: since this process began to train.
+      examples_per_second: over the last seconds.
       loss: mean of the last whole epoch; none before its end.
     """
 
@@ -128,12 +130,12 @@ def _reporting(
 ) -> Iterator[None]:
     """Reports from a thread of its own: a coordinator allows no callback between its steps."""
     finished = threading.Event()
-    first, started = int(step.numpy()), time.monotonic()
+    recent = collections.deque([(time.monotonic(), int(step.numpy()))], maxlen=_RATE_REPORTS)
 
     def tell() -> None:
-        done = int(step.numpy())
-        rate = (done - first) * batch_size / (time.monotonic() - started)
-        report(Progress(done, steps, rate, keeper.loss))
+        recent.append((time.monotonic(), int(step.numpy())))
+        (began, first), (now, done) = recent[0], recent[-1]
+        report(Progress(done, steps, (done - first) * batch_size / (now - began), keeper.loss))
 
     def tell_again_and_again() -> None:
         while not finished.wait(_REPORT_SECONDS):
@@ -157,22 +159,29 @@ def _optimizer(config: TrainingConfig) -> tf_keras.optimizers.Optimizer:
 
 
 def _examples(job: TrainingJob, strategy: tf.distribute.Strategy) -> object:
-    """The input of `fit`; on a cluster each worker reads and shuffles for itself."""
-    config = job.training
+    """The input of `fit`; on a cluster each worker reads files of its own."""
+    config, folder = job.training, job.data.examples(TRAIN)
 
-    def read(seed: int | None) -> tf.data.Dataset:
+    def read(seed: int | None, share: tuple[int, tf.Tensor] | None = None) -> tf.data.Dataset:
+        weight = example_weight(config, job.data.windows[TRAIN].end)
         return read_examples(
-            job.data.examples(TRAIN),
-            job.features,
-            config.batch_size,
-            weight=example_weight(config, job.data.windows[TRAIN].end),
-            shuffle=True,
-            seed=seed,
+            folder, job.features, config.batch_size, weight, shuffle=True, seed=seed, share=share
         )
 
-    if isinstance(strategy, tf.distribute.ParameterServerStrategy):
-        return tf_keras.utils.experimental.DatasetCreator(lambda _: read(None))
-    return read(config.seed)
+    if not isinstance(strategy, tf.distribute.ParameterServerStrategy):
+        return read(config.seed)
+    files = len(example_files(folder))
+    if files < config.workers:
+        raise UserError(
+            f"training.workers: {config.workers} is more than the {files} files of training "
+            "examples; lower it or raise data.shards"
+        )
+
+    def read_share(_: tf.distribute.InputContext) -> tf.data.Dataset:
+        worker = tf.distribute.coordinator.experimental_get_current_worker_index()
+        return read(None, (config.workers, worker))
+
+    return tf_keras.utils.experimental.DatasetCreator(read_share)
 
 
 def example_weight(config: TrainingConfig, newest: int) -> Callable[[Batch], tf.Tensor]:
