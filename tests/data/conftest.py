@@ -21,8 +21,8 @@ from tfrec.features import FeatureSpec
 
 class Event(NamedTuple):
     user: str
-    sku: str
     time: int
+    sku: str
     channel: str
 
 
@@ -33,8 +33,8 @@ def log(shop: Shop) -> list[Event]:
     return sorted(
         Event(
             row["shopper"],
-            row["sku"],
             int(row["at"].replace(tzinfo=timezone.utc).timestamp()),
+            row["sku"],
             row["channel"],
         )
         for row in rows
@@ -98,4 +98,3 @@ def make_shard(tmp_path: Path) -> Callable[..., Shard]:
         return Shard(file, spec, columns, catalogue)
 
     return make
-

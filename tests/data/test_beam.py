@@ -8,7 +8,7 @@ from tfrec.data.beam import REJECTED, Counts, accept
 
 
 def test_rows_without_a_fault_pass_and_others_are_tagged_with_their_first_reason() -> None:
-    batch = pa.record_batch({"n": [0, 1, 2, 3]})
+    batch = pa.RecordBatch.from_pydict({"n": [0, 1, 2, 3]})
     faults = {
         "odd": pa.array([False, True, False, True]),
         "large": pa.array([False, False, True, True]),
@@ -26,7 +26,7 @@ def test_rows_without_a_fault_pass_and_others_are_tagged_with_their_first_reason
 
 
 def test_batch_that_is_all_bad_passes_nothing() -> None:
-    batch = pa.record_batch({"n": [0]})
+    batch = pa.RecordBatch.from_pydict({"n": [0]})
 
     (line,) = accept(batch, {"bad": pa.array([True])})
 

@@ -11,7 +11,7 @@ import pytest
 from tfrec.data.beam import Counts
 from tfrec.data.catalogue import Catalogue
 from tfrec.data.config import DataConfig
-from tfrec.data.events import first_and_last, item_counts, prepare_events
+from tfrec.data.events import check_time_type, first_and_last, item_counts, prepare_events
 from tfrec.data.prepared import PreparedData
 from tfrec.data.split import Window
 from tfrec.errors import UserError
@@ -135,6 +135,17 @@ def test_timestamps_and_whole_seconds_are_both_times(
     rows, _ = prepare(write_parquet(shopper=["u", "u"], sku=["apple"] * 2, at=moments))
 
     assert [row["time"] for row in rows] == [86_399, 86_400]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.float64(), pa.date32(), pa.null()], ids=str)
+def test_times_of_another_type_are_refused_with_what_to_give(
+    small_config: DataConfig, kind: pa.DataType
+) -> None:
+    check_time_type(small_config.events, {"at": pa.timestamp("ms")})
+    check_time_type(small_config.events, {"at": pa.int32()})
+
+    with pytest.raises(UserError, match=rf"data\.events\.time: column 'at' .* type {kind}.*; give"):
+        check_time_type(small_config.events, {"at": kind})
 
 
 def test_csv_log_is_read(prepare: Prepare, tmp_path: Path) -> None:

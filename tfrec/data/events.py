@@ -1,7 +1,7 @@
 """Cleaned events: every accepted row of the log, grouped by shopper and ordered in time."""
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import apache_beam as beam
@@ -60,6 +60,24 @@ def prepare_events(
         )
 
     return beams.run(config.runner, build)
+
+
+def check_time_type(config: Events, types: Mapping[str, pa.DataType]) -> None:
+    """Refuses a log whose times are neither timestamps nor whole numbers.
+
+    Args:
+      config: the `data.events` section.
+      types: column name -> Arrow type.
+
+    Raises:
+      UserError: if they are something else.
+    """
+    kind = types[config.time]
+    if not (pa.types.is_timestamp(kind) or pa.types.is_integer(kind)):
+        raise UserError(
+            f"data.events.time: column {config.time!r} holds values of type {kind}; "
+            "give timestamps, or whole seconds since 1970"
+        )
 
 
 def first_and_last(folder: Path) -> tuple[int, int]:

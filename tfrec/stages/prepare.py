@@ -12,7 +12,7 @@ from tfrec.data.beam import Counts
 from tfrec.data.catalogue import prepare_catalogue
 from tfrec.data.columns import Columns, find_columns
 from tfrec.data.config import DataConfig
-from tfrec.data.events import first_and_last, item_counts, prepare_events
+from tfrec.data.events import check_time_type, first_and_last, item_counts, prepare_events
 from tfrec.data.examples import write_examples
 from tfrec.data.prepared import PreparedData
 from tfrec.data.sources import column_types, find_files
@@ -47,12 +47,10 @@ def prepare(
     reporter = reporter or Reporter()
     events = find_files("data.events.source", config.events.source)
     items = find_files("data.items.source", config.items.source)
-    columns = find_columns(
-        features,
-        config,
-        column_types("data.events.source", events[0]),
-        column_types("data.items.source", items[0]),
-    )
+    event_types = column_types("data.events.source", events[0])
+    item_types = column_types("data.items.source", items[0])
+    columns = find_columns(features, config, event_types, item_types)
+    check_time_type(config.events, event_types)
 
     def make(directory: Path) -> dict[str, Any]:
         data = PreparedData(directory)
