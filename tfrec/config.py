@@ -70,7 +70,7 @@ def override(content: Mapping[str, Any], values: Mapping[str, str]) -> dict[str,
       A copy of `content` with the values set.
 
     Raises:
-      UserError: if a name leads through something that is no mapping.
+      UserError: if a name leads through something that is no mapping, or a value is not YAML.
     """
     result = dict(content)
     for name, value in values.items():
@@ -81,7 +81,12 @@ def override(content: Mapping[str, Any], values: Mapping[str, str]) -> dict[str,
             if not isinstance(inner, Mapping):
                 raise UserError(f"{name}: {parent} is a single value, not a section")
             section[parent] = section = dict(inner)
-        section[last] = yaml.safe_load(value)
+        try:
+            section[last] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(
+                f"{name}: {value!r}: not valid YAML; mind brackets and quotes"
+            ) from None
     return result
 
 
@@ -102,12 +107,15 @@ def validate(section: type[SectionT], content: Mapping[str, Any], where: str = "
     try:
         return section.model_validate(content)
     except pydantic.ValidationError as error:
-        lines = [_explain(problem, where, section) for problem in error.errors()]
+        lines = [_explain(problem, where, section, content) for problem in error.errors()]
         raise UserError("\n".join(lines)) from None
 
 
-def _explain(problem: Any, where: str, section: type[pydantic.BaseModel]) -> str:
-    name = ".".join(str(part) for part in (where, *problem["loc"]) if part != "")
+def _explain(
+    problem: Any, where: str, section: type[pydantic.BaseModel], content: Mapping[str, Any]
+) -> str:
+    location = _written(problem["loc"], content)
+    name = ".".join(str(part) for part in (where, *location) if part != "")
     if problem["type"] == "missing":
         return f"{name}: missing; add it to the config"
     if problem["type"] == "extra_forbidden":
@@ -116,6 +124,18 @@ def _explain(problem: Any, where: str, section: type[pydantic.BaseModel]) -> str
     message = problem["msg"].removeprefix("Value error, ")
     shown = problem["input"]
     return f"{name}: {message}" if isinstance(shown, Mapping) else f"{name}: {shown!r}: {message}"
+
+
+def _written(location: tuple[Any, ...], content: Any) -> list[Any]:
+    """Leaves out of a location what stands for a type in it, which nobody wrote."""
+    *path, last = location or ("",)
+    written = []
+    for part in path:
+        if isinstance(content, Mapping) and part not in content:
+            continue
+        written.append(part)
+        content = content[part] if isinstance(content, (Mapping, list, tuple)) else None
+    return [*written, last]
 
 
 def _fields_at(section: type[pydantic.BaseModel], location: tuple[Any, ...]) -> list[str]:

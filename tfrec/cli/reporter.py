@@ -113,5 +113,10 @@ def show_metrics(experiment: "Experiment") -> None:
         title = f"Test window, slice {name}: {first['users']:,} shoppers, full catalogue"
         table = Table("ranker", *columns, title=title)
         for ranker, by_slice in metrics.items():
-            table.add_row(ranker, *(f"{by_slice[name][metric]:.4f}" for metric in columns))
+            table.add_row(ranker, *(_figure(by_slice[name][metric]) for metric in columns))
         Console().print(table)
+
+
+def _figure(value: float | None) -> str:
+    """A metric without a shopper to measure it on is none."""
+    return "-" if value is None else f"{value:.4f}"

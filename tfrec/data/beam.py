@@ -61,7 +61,7 @@ def accept(
     """Yields the rows without a fault, and each other row as a line of JSON tagged `REJECTED`.
 
     Args:
-      batch: rows.
+      batch: rows; columns with a leading underscore are ours and are not written.
       faults: reason -> boolean mask of the rows it applies to; a row's first reason counts.
     """
     Metrics.counter(_NAMESPACE, "read").inc(batch.num_rows)
@@ -72,7 +72,8 @@ def accept(
         if bad.num_rows:
             Metrics.counter(_NAMESPACE, reason).inc(bad.num_rows)
             for row in bad.to_pylist():
-                line = json.dumps({"reason": reason, "row": row}, default=str)
+                theirs = {name: value for name, value in row.items() if not name.startswith("_")}
+                line = json.dumps({"reason": reason, "row": theirs}, default=str)
                 yield beam.pvalue.TaggedOutput(REJECTED, line)
     accepted = batch.filter(good)
     if accepted.num_rows:

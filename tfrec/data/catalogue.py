@@ -15,16 +15,17 @@ from tfrec.data import beam as beams
 from tfrec.data.config import DataConfig, Items
 from tfrec.data.prepared import PreparedData
 from tfrec.data.sources import ReadFiles
+from tfrec.errors import UserError
 
-ID = "id"
-NAME = "name"
+ID = "_id"
+NAME = "_name"
 
 
 class Catalogue:
     """The items that can be recommended.
 
     Attributes:
-      table: columns `id`, `name` and the item features, all strings; sorted by id.
+      table: columns `_id`, `_name` and the item features, all strings; sorted by id.
     """
 
     def __init__(self, path: Path) -> None:
@@ -84,8 +85,8 @@ def prepare_catalogue(
         checked = (
             pipeline
             | beam.Create(files, reshuffle=False)
-            | ReadFiles(columns)
-            | beam.Map(lambda batch: (None, to_strings(batch)))
+            | ReadFiles(columns, text=columns)
+            | beam.Map(lambda batch: (None, batch))
             | beam.GroupByKey()
             | beam.FlatMapTuple(lambda _, batches: _check(batches, items.id)).with_outputs(
                 beams.REJECTED, main="items"
@@ -94,22 +95,31 @@ def prepare_catalogue(
         beams.write_rejects(checked[beams.REJECTED], output.rejects, "items")
         _ = checked["items"] | beam.Map(_write, items, features, output.catalogue)
 
-    return beams.run(config.runner, build)
+    counts = beams.run(config.runner, build)
+    if not output.catalogue.exists():
+        raise UserError("data.items: no row of the catalogue is left; rejects/ says why")
+    return counts
 
 
 def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:
-    """Returns a record batch's column by its name."""
-    return batch.column(batch.schema.get_field_index(name))
+    """Returns a record batch's column by its name; a KeyError names one that is not there."""
+    place = batch.schema.get_field_index(name)
+    if place < 0:
+        raise KeyError(name)
+    return batch.column(place)
 
 
-def to_strings(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Casts every column to strings, as ids and categories are outside the framework."""
-    columns = [column.cast(pa.string()) for column in batch.columns]
-    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
+def to_strings(column: pa.Array) -> pa.Array:
+    """Casts ids or categories to strings, as they are outside; an empty one is none at all."""
+    strings = column.cast(pa.string())
+    return pc.if_else(pc.equal(strings, ""), pa.scalar(None, pa.string()), strings)
 
 
 def _check(batches: Iterable[pa.RecordBatch], id_column: str) -> Iterator[object]:
-    table = pa.Table.from_batches(batches)
+    table = pa.concat_tables(
+        pa.table({name: to_strings(column_of(batch, name)) for name in batch.schema.names})
+        for batch in batches
+    )
     table = table.take(pc.sort_indices(table[id_column], null_placement="at_end"))
     (batch,) = table.combine_chunks().to_batches()
     ids = column_of(batch, id_column)

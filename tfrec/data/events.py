@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from tfrec.data import beam as beams
-from tfrec.data.catalogue import Catalogue, column_of
+from tfrec.data.catalogue import Catalogue, column_of, to_strings
 from tfrec.data.config import DataConfig, Events
 from tfrec.data.prepared import PreparedData
 from tfrec.data.sources import ReadFiles
@@ -19,7 +19,7 @@ from tfrec.data.split import Window
 from tfrec.errors import UserError
 from tfrec.features.parsing import ITEM_ROW, TIME
 
-USER = "user"
+USER = "_user"
 
 
 def prepare_events(
@@ -27,8 +27,8 @@ def prepare_events(
 ) -> beams.Counts:
     """Cleans the event log into files that each hold whole shoppers.
 
-    A file has the columns `user` (string), `item_row` (int64 row of the catalogue), `time` (int64
-    seconds since 1970) and the event's own features (strings), sorted by user, time and item.
+    A file has the columns `_user` (string), `_item_row` (int64 row of the catalogue), `_time`
+    (int64 seconds since 1970) and the event's own features (strings), sorted by these three.
     Rows without a user, item or time, and rows of items outside the catalogue, are rejected.
 
     Args:
@@ -48,7 +48,7 @@ def prepare_events(
         checked = (
             pipeline
             | beam.Create(files, reshuffle=False)
-            | ReadFiles(columns)
+            | ReadFiles(columns, text=[name for name in columns if name != log.time])
             | beam.ParDo(_Check(log, output.catalogue)).with_outputs(beams.REJECTED, main="events")
         )
         beams.write_rejects(checked[beams.REJECTED], output.rejects, "events")
@@ -127,10 +127,11 @@ class _Check(beam.DoFn):
         self._catalogue = Catalogue(self._path)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[object]:
-        items = column_of(batch, self._config.item).cast(pa.string())
+        users = to_strings(column_of(batch, self._config.user))
+        items = to_strings(column_of(batch, self._config.item))
         rows = self._catalogue.rows(items)
         faults = {
-            "missing user": column_of(batch, self._config.user).is_null(),
+            "missing user": users.is_null(),
             "missing item": items.is_null(),
             "missing time": column_of(batch, self._config.time).is_null(),
             "item not in the catalogue": pa.array(rows < 0),
@@ -142,9 +143,9 @@ class _Check(beam.DoFn):
 def _to_shards(
     batch: pa.RecordBatch, config: Events, features: Sequence[str], shards: int
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    users = column_of(batch, config.user).cast(pa.string())
+    users = to_strings(column_of(batch, config.user))
     rows, times = column_of(batch, ITEM_ROW), _seconds(column_of(batch, config.time))
-    kept = [column_of(batch, feature).cast(pa.string()) for feature in features]
+    kept = [to_strings(column_of(batch, feature)) for feature in features]
     names = [USER, ITEM_ROW, TIME, *features]
     cleaned = pa.RecordBatch.from_arrays([users, rows, times, *kept], names)
     distinct = users.dictionary_encode()

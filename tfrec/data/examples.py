@@ -35,8 +35,8 @@ def write_examples(
 ) -> None:
     """Writes what later stages read; each file of cleaned events gives one file of each kind.
 
-    Transformed Examples of events are in random order and carry the event's `item_row`, `time`
-    and `repeat` beside its features; those of items are in the order of the catalogue. Queries
+    Transformed Examples of events are in random order and carry the event's `_item_row`, `_time`
+    and `_repeat` beside its features; those of items are in the order of the catalogue. Queries
     and profiles are tables of raw features (see `query_table` and `profile_table`).
 
     Args:
@@ -154,10 +154,11 @@ class _WriteEvents(_Write):
         self, shard: Shard, columns: Mapping[str, pa.Array], order: np.ndarray
     ) -> Iterator[dict[str, pa.Array]]:
         """A sequence's transformed values are those of its events: none is looked up twice."""
-        sequences = {
-            name: (columns[sequence.of], *shard.history(sequence.last))
-            for name, sequence in self._spec.sequences.items()
-        }
+        sequences = {}
+        for name, sequence in self._spec.sequences.items():
+            missing = shard.raw[sequence.of].is_null().to_numpy(zero_copy_only=False)
+            values = pa.array(columns[sequence.of].to_numpy(), mask=missing)
+            sequences[name] = (values, *shard.history(sequence.last))
         for start in range(0, len(order), _BATCH_ROWS):
             rows = order[start : start + _BATCH_ROWS]
             batch = {name: column.take(pa.array(rows)) for name, column in columns.items()}

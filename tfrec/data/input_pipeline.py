@@ -35,7 +35,7 @@ def read_examples(
       share: number of readers and which of them this is, to read only that reader's files.
 
     Returns:
-      Batches of the features, `item_row`, `time`, `repeat` and `weight`.
+      Batches of the features, `_item_row`, `_time`, `_repeat` and `_weight`.
     """
     features = parsing_spec(spec, list(spec.root))
     features |= dict.fromkeys((TIME, REPEAT), features[ITEM_ROW])

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tfrec.data.columns import CALENDAR
-from tfrec.data.queries import USER
+from tfrec.data.events import USER
 
 
 class Profiles:

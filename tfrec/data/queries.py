@@ -3,13 +3,13 @@
 import numpy as np
 import pyarrow as pa
 
+from tfrec.data.events import USER
 from tfrec.data.shard import Shard, lists
 from tfrec.data.split import Window
 from tfrec.features import FeatureSpec
 
-USER = "user"
-RELEVANT = "relevant"
-SEEN = "seen"
+RELEVANT = "_relevant"
+SEEN = "_seen"
 
 
 def query_table(shard: Shard, spec: FeatureSpec, window: Window) -> pa.Table:
@@ -21,8 +21,8 @@ def query_table(shard: Shard, spec: FeatureSpec, window: Window) -> pa.Table:
       window: the stretch of time.
 
     Returns:
-      Columns: `user`; the raw features of roles user and context; `relevant`, the item rows of
-      the shopper's events in the window; `seen`, those of the events before it, once per event.
+      Columns: `_user`; the raw features of roles user and context; `_relevant`, the item rows of
+      the shopper's events in the window; `_seen`, those of the events before it, once per event.
     """
     rows = shard.in_window(window)
     users = np.searchsorted(shard.user_starts, rows, side="right") - 1
@@ -48,7 +48,7 @@ def profile_table(shard: Shard, spec: FeatureSpec) -> pa.Table:
       spec: the features.
 
     Returns:
-      Columns: `user` and the raw features of role user.
+      Columns: `_user` and the raw features of role user.
     """
     ends = np.r_[shard.user_starts[1:], len(shard.times)]
     columns = {

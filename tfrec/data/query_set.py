@@ -7,7 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from tfrec.data.queries import RELEVANT, SEEN, USER
+from tfrec.data.events import USER
+from tfrec.data.queries import RELEVANT, SEEN
+from tfrec.errors import UserError
 
 
 class QuerySet:
@@ -23,8 +25,15 @@ class QuerySet:
 
     @classmethod
     def read(cls, folder: Path) -> "QuerySet":
-        """Reads the queries of a window."""
-        return cls(pa.parquet.read_table(folder))
+        """Reads the queries of a window.
+
+        Raises:
+          UserError: if no shopper was seen in it.
+        """
+        queries = cls(pa.parquet.read_table(folder))
+        if not len(queries):
+            raise UserError(f"data.split.{folder.name}: no event is in this window; lengthen it")
+        return queries
 
     def __len__(self) -> int:
         """The number of shoppers."""
@@ -43,7 +52,7 @@ class QuerySet:
     @property
     def features(self) -> list[str]:
         """Names of the raw features."""
-        return [name for name in self.table.column_names if name not in (USER, RELEVANT, SEEN)]
+        return [name for name in self.table.column_names if not name.startswith("_")]
 
     @property
     def relevant(self) -> tuple[np.ndarray, np.ndarray]:

@@ -45,7 +45,7 @@ class Shard:
 
     @cached_property
     def repeats(self) -> np.ndarray:
-        """Whether the shopper had an earlier event with the same item: `[events]` bool."""
+        """Whether an earlier row of the shopper, in the same basket or before, has the item."""
         pairs = np.stack([self._user_numbers, self.item_rows.to_numpy()], axis=1)
         _, first = np.unique(pairs, axis=0, return_index=True)
         repeats = np.ones(len(pairs), bool)
@@ -60,7 +60,7 @@ class Shard:
 
 
 def lists(values: pa.Array, starts: np.ndarray, ends: np.ndarray) -> pa.ListArray:
-    """Makes a list of each range of rows.
+    """Makes a list of each range of rows, leaving missing values out.
 
     Args:
       values: `[rows]` of any type.
@@ -71,4 +71,9 @@ def lists(values: pa.Array, starts: np.ndarray, ends: np.ndarray) -> pa.ListArra
       `[n]` lists.
     """
     members, offsets = expand(starts, ends)
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values.take(pa.array(members)))
+    listed = values.take(pa.array(members))
+    if listed.null_count:
+        present = listed.is_valid().to_numpy(zero_copy_only=False)
+        offsets = np.r_[0, np.cumsum(present)][offsets]
+        listed = listed.drop_null()
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), listed)

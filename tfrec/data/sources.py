@@ -36,19 +36,30 @@ def find_files(field: str, source: str) -> list[str]:
     return files
 
 
-def column_types(field: str, file: str) -> dict[str, pa.DataType]:
-    """Reads the names and types of a file's columns.
+def column_types(field: str, files: Sequence[str]) -> dict[str, pa.DataType]:
+    """Reads the names and types of the files' columns.
 
     Args:
       field: dotted name of the config's field, for messages.
-      file: path of a Parquet or CSV file.
+      files: paths of Parquet or CSV files.
 
     Returns:
-      Column name -> Arrow type.
+      Column name -> Arrow type, as in the first file.
 
     Raises:
-      UserError: if the file cannot be read as what its name says.
+      UserError: if a file cannot be read as what its name says, or lacks a column of the first.
     """
+    first, *others = ((file, _column_types(field, file)) for file in files)
+    for file, types in others:
+        if missing := sorted(first[1].keys() - types.keys()):
+            raise UserError(
+                f"{field}: {file}: lacks {', '.join(missing)}, which {first[0]} has; "
+                "give files of one header"
+            )
+    return first[1]
+
+
+def _column_types(field: str, file: str) -> dict[str, pa.DataType]:
     try:
         schema = next(read_batches(file)).schema
     except StopIteration:
@@ -58,12 +69,15 @@ def column_types(field: str, file: str) -> dict[str, pa.DataType]:
     return dict(zip(schema.names, schema.types, strict=True))
 
 
-def read_batches(file: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+def read_batches(
+    file: str, columns: Sequence[str] | None = None, text: Sequence[str] = ()
+) -> Iterator[pa.RecordBatch]:
     """Reads a file in pieces, so that memory does not grow with its length.
 
     Args:
       file: path of a Parquet (`*.parquet`) or CSV file.
       columns: which columns to read; all of them by default.
+      text: columns of a CSV file to take as they are written; the types of others are guessed.
 
     Yields:
       Record batches of at most `BATCH_ROWS` rows.
@@ -72,18 +86,20 @@ def read_batches(file: str, columns: Sequence[str] | None = None) -> Iterator[pa
         if file.endswith(".parquet"):
             yield from pa.parquet.ParquetFile(stream).iter_batches(BATCH_ROWS, columns=columns)
         else:
-            options = pa.csv.ConvertOptions(include_columns=columns)
+            options = pa.csv.ConvertOptions(
+                include_columns=columns, column_types=dict.fromkeys(text, pa.string())
+            )
             yield from pa.csv.open_csv(stream, convert_options=options)
 
 
 class ReadFiles(beam.PTransform):
     """Paths of files -> record batches of some of their columns."""
 
-    def __init__(self, columns: Sequence[str]) -> None:
-        """Reads `columns` only."""
+    def __init__(self, columns: Sequence[str], text: Sequence[str]) -> None:
+        """Reads `columns` only, and those in `text` as they are written."""
         super().__init__()
-        self._columns = list(columns)
+        self._columns, self._text = list(columns), list(text)
 
     def expand(self, files: beam.PCollection) -> beam.PCollection:
         """Reads each file on one worker."""
-        return files | beam.Reshuffle() | beam.FlatMap(read_batches, self._columns)
+        return files | beam.Reshuffle() | beam.FlatMap(read_batches, self._columns, text=self._text)

@@ -49,6 +49,7 @@ def evaluate(ranker: Ranker, queries: QuerySet, cutoffs: Sequence[int]) -> Metri
         relevant = np.zeros(scores.shape, bool)
         relevant[batch.relevant] = True
         measured[ALL].append(_measure(scores, relevant, cutoffs))
+        scores = scores.copy()
         scores[batch.seen] = -np.inf
         relevant[batch.seen] = False
         measured[NEW].append(_measure(scores, relevant, cutoffs))

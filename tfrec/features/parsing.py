@@ -6,16 +6,16 @@ import tensorflow as tf
 
 from tfrec.features.spec import FeatureSpec
 
-ITEM_ROW = "item_row"
+ITEM_ROW = "_item_row"
 """The catalogue row of an Example's item: int64, dense, the same in every artefact of a run."""
 
-TIME = "time"
+TIME = "_time"
 """The moment of an Example's event: int64 seconds since 1970."""
 
-REPEAT = "repeat"
+REPEAT = "_repeat"
 """Whether an Example's shopper had had an event with its item before: int64, 0 or 1."""
 
-WEIGHT = "weight"
+WEIGHT = "_weight"
 """How much an Example counts in the loss: float32."""
 
 

@@ -58,6 +58,20 @@ class FeatureSpec(RootModel[dict[str, Feature]]):
     model_config = {"frozen": True}
 
     @model_validator(mode="after")
+    def _names_are_the_shops(self) -> "FeatureSpec":
+        for name in self.root:
+            if name.startswith("_"):
+                raise ValueError(f"{name}: names with a leading underscore are the framework's own")
+        return self
+
+    @model_validator(mode="after")
+    def _both_sides_have_features(self) -> "FeatureSpec":
+        for roles in (("item",), ("user", "context")):
+            if not self.of_role(*roles):
+                raise ValueError(f"no feature has the role {' or '.join(roles)}; add one")
+        return self
+
+    @model_validator(mode="after")
     def _sequences_point_at_categories(self) -> "FeatureSpec":
         for name, feature in self.sequences.items():
             if feature.of not in self.categories:

@@ -16,6 +16,9 @@ from tfrec.config import Section, validate
 from tfrec.errors import UserError
 from tfrec.models.two_tower import TwoTower
 
+_FILE_MODULE = "tfrec_template_"
+"""What the names of modules that were imported by their path begin with."""
+
 
 class ModelConfig(Section):
     """The `model` section: a template, and that template's own settings beside it.
@@ -61,7 +64,7 @@ def load_template(config: ModelConfig) -> tuple[type[TwoTower], TwoTower.Setting
 def reference(template: type[TwoTower]) -> str:
     """Names a class so that `load_template` finds it again, in another process too."""
     module = template.__module__
-    if module != "__main__":
+    if module != "__main__" and not module.startswith(_FILE_MODULE):
         return f"{module}.{template.__qualname__}"
     return f"{Path(inspect.getfile(template)).resolve()}:{template.__qualname__}"
 
@@ -78,12 +81,12 @@ def _import(module: str, wanted: str) -> ModuleType:
             if "" not in sys.path:
                 sys.path.insert(0, "")
             return importlib.import_module(module)
-        name = f"tfrec_template_{Path(module).stem}"
+        name = f"{_FILE_MODULE}{Path(module).stem}"
         found = importlib.util.spec_from_file_location(name, module)
         assert found is not None
         assert found.loader is not None
         sys.modules[name] = importlib.util.module_from_spec(found)
         found.loader.exec_module(sys.modules[name])
         return sys.modules[name]
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, OSError, SyntaxError, TypeError, ValueError) as error:
         raise UserError(f"model.template: {wanted!r}: cannot be imported: {error}") from None

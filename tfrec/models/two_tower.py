@@ -109,7 +109,7 @@ class TwoTower(tfrs.Model):
         """In-batch sampled softmax with logQ correction over the batch's distinct items.
 
         Args:
-          inputs: parsed Examples: all features, `item_row` and `weight`, each `[batch]`.
+          inputs: parsed Examples: all features, `_item_row` and `_weight`, each `[batch]`.
           training: whether gradients are wanted.
 
         Returns:

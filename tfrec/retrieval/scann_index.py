@@ -17,6 +17,7 @@ SMALLEST_TREE = 16_384
 _TRAINING_SAMPLE = 250_000
 _PROBED_SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
 _RESCORED_PER_RESULT = 4
+_ROOM_PER_RESULT = 4
 _MEASURED_TOGETHER = 256
 
 
@@ -62,12 +63,23 @@ class Scann(Index):
             queries,
             final_num_neighbors=k,
             pre_reorder_num_neighbors=tf.minimum(_RESCORED_PER_RESULT * k, self.items),
-            leaves_to_search=self.probed,
+            leaves_to_search=self._partitions_for(k),
         )
-        # ScaNN leaves places empty when the probed partitions hold fewer items.
+        # Where the probed partitions hold fewer than `k` items, ScaNN leaves places empty or out.
         empty = tf.math.is_nan(scores)
-        ids = tf.where(empty, NO_ITEM, ids)
-        return tf.cast(ids, tf.int64), tf.where(empty, -float("inf"), scores)
+        ids = tf.where(empty, tf.constant(NO_ITEM, tf.int64), tf.cast(ids, tf.int64))
+        scores = tf.where(empty, -float("inf"), scores)
+        rest = [[0, 0], [0, k - tf.shape(ids)[1]]]
+        return (
+            tf.pad(ids, rest, constant_values=tf.constant(NO_ITEM, tf.int64)),
+            tf.pad(scores, rest, constant_values=-float("inf")),
+        )
+
+    def _partitions_for(self, k: tf.Tensor) -> tf.Tensor:
+        """Probes more than the promise took when so many items are wanted; all for all."""
+        wanted = tf.cast(k, tf.float32) * (_ROOM_PER_RESULT * self.partitions / self.items)
+        needed = tf.cast(tf.math.ceil(wanted), tf.int32)
+        return tf.clip_by_value(needed, self.probed, self.partitions)
 
 
 def keep_promise(index: Scann, exact: BruteForce, queries: np.ndarray, promise: Promise) -> float:

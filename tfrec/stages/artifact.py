@@ -106,10 +106,10 @@ def produce(
     text = json.dumps(identity, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()
     artifact = Artifact(target)
-    if _digest(target) == digest:
+    if _digest(artifact) == digest:
         return artifact
     partial = target.with_name(f".{target.name}-{digest[:12]}")
-    for left in target.parent.glob(f".{target.name}-*"):
+    for left in target.parent.glob(f".{target.name}-{'[0-9a-f]' * 12}"):
         if left != partial or not resumable:
             shutil.rmtree(left)
     partial.mkdir(parents=True, exist_ok=True)
@@ -129,10 +129,10 @@ def produce(
     return artifact
 
 
-def _digest(target: Path) -> str | None:
+def _digest(artifact: Artifact) -> str | None:
     try:
-        return json.loads((target / _MANIFEST).read_text())["digest"]
-    except (OSError, ValueError, KeyError):
+        return artifact.manifest.digest
+    except UserError:
         return None
 
 

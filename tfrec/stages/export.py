@@ -85,7 +85,7 @@ def export(
 def _warmup(queries: QuerySet, k: int) -> list[dict[str, Any]]:
     """Real queries of one shopper each, and one of all these shoppers together."""
     some = QuerySet(queries.table.slice(0, _WARMUP_REQUESTS))
-    batches = [*some.batches(1), some] if len(some) else []
+    batches = [*some.batches(1), some]
     return [
         {
             **batch.inputs(batch.features),

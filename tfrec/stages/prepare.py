@@ -47,8 +47,8 @@ def prepare(
     reporter = reporter or Reporter()
     events = find_files("data.events.source", config.events.source)
     items = find_files("data.items.source", config.items.source)
-    event_types = column_types("data.events.source", events[0])
-    item_types = column_types("data.items.source", items[0])
+    event_types = column_types("data.events.source", events)
+    item_types = column_types("data.items.source", items)
     columns = find_columns(features, config, event_types, item_types)
     check_time_type(config.events, event_types)
 
