@@ -9,7 +9,9 @@ from shop import Shop, make_shop
 
 from tfrec.config import validate
 from tfrec.data.config import DataConfig
+from tfrec.data.events import USER
 from tfrec.data.prepared import PreparedData
+from tfrec.data.queries import RELEVANT, SEEN
 from tfrec.data.query_set import QuerySet
 from tfrec.features import FeatureSpec
 
@@ -53,10 +55,10 @@ def make_queries() -> Callable[..., QuerySet]:
     ) -> QuerySet:
         rows = pa.list_(pa.int64())
         columns = {
-            "user": [f"user-{number}" for number in range(len(relevant))],
+            USER: [f"user-{number}" for number in range(len(relevant))],
             **features,
-            "relevant": pa.array(relevant, rows),
-            "seen": pa.array(seen, rows),
+            RELEVANT: pa.array(relevant, rows),
+            SEEN: pa.array(seen, rows),
         }
         return QuerySet(pa.table(columns))
 

@@ -134,3 +134,13 @@ def test_override_leaves_the_original_alone() -> None:
 def test_override_through_a_single_value_is_refused() -> None:
     with pytest.raises(UserError, match=r"name\.first: name is a single value"):
         override({"name": "k"}, {"name.first": "x"})
+
+
+@pytest.mark.parametrize("value", ["[1, 2", "a: b: c", '"open', "{x"])
+def test_override_with_broken_yaml_names_field_and_value(value: str) -> None:
+    with pytest.raises(UserError) as caught:
+        override({"oven": {"degrees": 1}}, {"oven.degrees": value})
+
+    assert str(caught.value) == (
+        f"oven.degrees: {value!r}: not valid YAML; mind brackets and quotes"
+    )

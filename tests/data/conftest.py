@@ -11,12 +11,14 @@ import pytest
 from shop import Shop
 
 from tfrec.config import validate
-from tfrec.data.catalogue import Catalogue
+from tfrec.data.catalogue import ID, NAME, Catalogue
 from tfrec.data.columns import Columns
 from tfrec.data.config import DataConfig
+from tfrec.data.events import USER
 from tfrec.data.prepared import PreparedData
 from tfrec.data.shard import Shard
 from tfrec.features import FeatureSpec
+from tfrec.features.parsing import ITEM_ROW, TIME
 
 
 class Event(NamedTuple):
@@ -67,7 +69,7 @@ def write_catalogue(output: PreparedData) -> Callable[..., Catalogue]:
     """Puts a catalogue in its place as preparation leaves it."""
 
     def write(ids: Sequence[str], **features: Sequence[str | None]) -> Catalogue:
-        columns = {"id": pa.array(ids, pa.string()), "name": [f"the {item}" for item in ids]}
+        columns = {ID: pa.array(ids, pa.string()), NAME: [f"the {item}" for item in ids]}
         for name, values in features.items():
             columns[name] = pa.array(values, pa.string())
         pa.parquet.write_table(pa.table(columns), output.catalogue)
@@ -86,9 +88,9 @@ def make_shard(tmp_path: Path) -> Callable[..., Shard]:
         users, times, rows, channels = zip(*events, strict=True)
         table = pa.table(
             {
-                "user": pa.array(users, pa.string()),
-                "item_row": pa.array(rows, pa.int64()),
-                "time": pa.array(times, pa.int64()),
+                USER: pa.array(users, pa.string()),
+                ITEM_ROW: pa.array(rows, pa.int64()),
+                TIME: pa.array(times, pa.int64()),
                 "channel": pa.array(channels, pa.string()),
             }
         )

@@ -36,3 +36,11 @@ def test_batch_that_is_all_bad_passes_nothing() -> None:
 def test_rejected_share_counts_all_reasons() -> None:
     assert Counts(8, {"odd": 1, "large": 3}).rejected_share == pytest.approx(0.5)
     assert Counts().rejected_share == 0
+
+
+def test_rejected_rows_carry_no_column_of_ours() -> None:
+    batch = pa.RecordBatch.from_pydict({"n": [0], "_item_row": [7]})
+
+    (line,) = accept(batch, {"bad": pa.array([True])})
+
+    assert json.loads(line.value) == {"reason": "bad", "row": {"n": 0}}

@@ -7,9 +7,10 @@ import pyarrow as pa
 import pytest
 
 from tfrec.data.beam import Counts
-from tfrec.data.catalogue import Catalogue, prepare_catalogue
+from tfrec.data.catalogue import Catalogue, column_of, prepare_catalogue
 from tfrec.data.config import DataConfig
 from tfrec.data.prepared import PreparedData
+from tfrec.errors import UserError
 
 Prepare = Callable[..., tuple[Catalogue, Counts]]
 
@@ -129,3 +130,47 @@ def test_csv_catalogue_is_read(prepare: Prepare, tmp_path: Path) -> None:
 
     assert catalogue.ids.tolist() == ["a", "b"]
     assert catalogue.names.tolist() == ["apple", "bread, rye 1 kg"]
+
+
+def test_ids_in_a_csv_catalogue_stay_as_they_are_written(prepare: Prepare, tmp_path: Path) -> None:
+    file = tmp_path / "items.csv"
+    file.write_text("sku,title,size,aisle\n007,1.50,1,010\n7,true,2,\n")
+
+    catalogue, counts = prepare(str(file), features=["aisle"])
+
+    assert catalogue.ids.tolist() == ["007", "7"]
+    assert catalogue.names.tolist() == ["1.50 1", "true 2"]
+    assert catalogue.table["aisle"].to_pylist() == ["010", None]
+    assert counts == Counts(read=2)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_empty_item_id_is_missing(
+    prepare: Prepare, write_parquet: Callable[..., str], tmp_path: Path, kind: str
+) -> None:
+    file = tmp_path / "items.csv"
+    file.write_text("sku,title,size\na,A,1\n,B,2\n")
+    if kind == "parquet":
+        file = write_parquet(sku=["a", ""], title=["A", "B"], size=["1", "2"])
+
+    catalogue, counts = prepare(str(file))
+
+    assert catalogue.ids.tolist() == ["a"]
+    assert counts.rejected == {"missing item id": 1}
+
+
+def test_catalogue_without_one_good_row_is_refused(
+    prepare: Prepare, write_parquet: Callable[..., str]
+) -> None:
+    file = write_parquet(sku=pa.array([None, None], pa.string()), title=["A", "B"], size=["1"] * 2)
+
+    with pytest.raises(UserError, match=r"^data\.items: no row of the catalogue is left; "):
+        prepare(file)
+
+
+def test_missing_column_of_a_batch_is_an_error_that_names_it() -> None:
+    batch = pa.RecordBatch.from_pydict({"a": [1], "b": [2]})
+
+    assert column_of(batch, "a").to_pylist() == [1]
+    with pytest.raises(KeyError, match="c"):
+        column_of(batch, "c")

@@ -8,8 +8,10 @@ from tfrec.config import validate
 from tfrec.data.catalogue import Catalogue
 from tfrec.data.columns import Columns, find_columns
 from tfrec.data.config import DataConfig
+from tfrec.data.events import USER
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
+from tfrec.features.parsing import ITEM_ROW, TIME
 
 EVENTS = ["shopper", "sku", "at", "channel", "age"]
 ITEMS = ["sku", "title", "size", "aisle"]
@@ -83,7 +85,7 @@ def test_each_missing_column_gets_a_line(small_config: DataConfig) -> None:
 
 
 def test_context_feature_that_is_nowhere_is_told_of_the_calendar(small_config: DataConfig) -> None:
-    spec = validate(FeatureSpec, {"month": category("context")})
+    spec = validate(FeatureSpec, {"month": category("context"), "sku": category("item")})
 
     (line,) = refusal(small_config, spec)
 
@@ -94,7 +96,7 @@ def test_context_feature_that_is_nowhere_is_told_of_the_calendar(small_config: D
 
 
 def test_item_feature_is_not_looked_for_in_the_log(small_config: DataConfig) -> None:
-    spec = validate(FeatureSpec, {"channel": category("item")})
+    spec = validate(FeatureSpec, {"channel": category("item"), "shopper": category("user")})
 
     (line,) = refusal(small_config, spec)
 
@@ -106,9 +108,9 @@ def test_values_are_read_from_where_they_are(write_catalogue: Callable[..., Cata
     columns = Columns("shopper", "sku", ("aisle",), ("channel",), ("weekday", "hour"))
     events = pa.table(
         {
-            "user": ["u", "v"],
-            "item_row": [2, 1],
-            "time": [0, 3 * 86_400 + 13 * 3600 + 59],
+            USER: ["u", "v"],
+            ITEM_ROW: [2, 1],
+            TIME: [0, 3 * 86_400 + 13 * 3600 + 59],
             "channel": ["web", None],
         }
     )

@@ -9,12 +9,13 @@ import pyarrow.parquet
 import pytest
 
 from tfrec.data.beam import Counts
-from tfrec.data.catalogue import Catalogue
+from tfrec.data.catalogue import Catalogue, prepare_catalogue
 from tfrec.data.config import DataConfig
-from tfrec.data.events import check_time_type, first_and_last, item_counts, prepare_events
+from tfrec.data.events import USER, check_time_type, first_and_last, item_counts, prepare_events
 from tfrec.data.prepared import PreparedData
 from tfrec.data.split import Window
 from tfrec.errors import UserError
+from tfrec.features.parsing import ITEM_ROW, TIME
 
 Prepare = Callable[..., tuple[list[dict], Counts]]
 
@@ -44,7 +45,7 @@ def test_accepted_rows_name_items_by_their_row_and_keep_features_as_strings(
 
     rows, counts = prepare(file, features=["till"])
 
-    assert rows == [{"user": "7", "item_row": 2, "time": 100, "till": "3"}]
+    assert rows == [{USER: "7", ITEM_ROW: 2, TIME: 100, "till": "3"}]
     assert counts == Counts(read=1)
 
 
@@ -59,7 +60,7 @@ def test_rejected_rows_are_counted_with_their_first_reason(
 
     rows, counts = prepare(file)
 
-    assert [row["time"] for row in rows] == [1]
+    assert [row[TIME] for row in rows] == [1]
     assert counts.read == 6
     assert counts.rejected == {
         "missing user": 2,
@@ -83,6 +84,7 @@ def test_rejected_rows_are_written_as_lines_of_json_with_their_reason(
     rejected = {line["reason"]: line["row"] for line in lines}
     assert len(lines) == 2
     assert rejected["missing user"]["sku"] == "apple"
+    assert set(rejected["missing user"]) == {"shopper", "sku", "at"}
     assert rejected["item not in the catalogue"]["shopper"] == "ü"
     assert rejected["item not in the catalogue"]["at"] == "2020-01-02 03:04:05"
 
@@ -112,7 +114,7 @@ def test_each_file_holds_whole_shoppers_sorted_by_time_and_item(
     owners: dict[str, Path] = {}
     for file in written:
         events = pa.parquet.read_table(file).to_pylist()
-        keys = [(event["user"], event["time"], event["item_row"]) for event in events]
+        keys = [(event[USER], event[TIME], event[ITEM_ROW]) for event in events]
         assert keys == sorted(keys)
         assert all(owners.setdefault(user, file) == file for user, _, _ in keys)
 
@@ -134,7 +136,7 @@ def test_timestamps_and_whole_seconds_are_both_times(
 ) -> None:
     rows, _ = prepare(write_parquet(shopper=["u", "u"], sku=["apple"] * 2, at=moments))
 
-    assert [row["time"] for row in rows] == [86_399, 86_400]
+    assert [row[TIME] for row in rows] == [86_399, 86_400]
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.float64(), pa.date32(), pa.null()], ids=str)
@@ -144,8 +146,13 @@ def test_times_of_another_type_are_refused_with_what_to_give(
     check_time_type(small_config.events, {"at": pa.timestamp("ms")})
     check_time_type(small_config.events, {"at": pa.int32()})
 
-    with pytest.raises(UserError, match=rf"data\.events\.time: column 'at' .* type {kind}.*; give"):
+    with pytest.raises(UserError) as caught:
         check_time_type(small_config.events, {"at": kind})
+
+    assert str(caught.value) == (
+        f"data.events.time: column 'at' holds values of type {kind}; "
+        "give timestamps, or whole seconds since 1970"
+    )
 
 
 def test_csv_log_is_read(prepare: Prepare, tmp_path: Path) -> None:
@@ -160,10 +167,48 @@ def test_csv_log_is_read(prepare: Prepare, tmp_path: Path) -> None:
     rows, counts = prepare(str(file), features=["channel"])
 
     assert rows == [
-        {"user": "12", "item_row": 0, "time": 60, "channel": "app"},
-        {"user": "12", "item_row": 1, "time": 100, "channel": "web"},
+        {USER: "12", ITEM_ROW: 0, TIME: 60, "channel": "app"},
+        {USER: "12", ITEM_ROW: 1, TIME: 100, "channel": "web"},
     ]
     assert counts.rejected == {"missing user": 1}
+
+
+def test_ids_in_a_csv_log_stay_as_they_are_written_and_match_a_parquet_catalogue(
+    small_config: DataConfig,
+    output: PreparedData,
+    prepare: Prepare,
+    write_parquet: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    items = write_parquet(sku=["7", "007"], title=["seven", "agent"], size=["1", "2"])
+    prepare_catalogue(small_config, [], [items], output)
+    file = tmp_path / "events.csv"
+    file.write_text("shopper,sku,at,till\n0012,007,60,01\n12,7,70,1\n")
+
+    rows, counts = prepare(str(file), features=["till"])
+
+    assert sorted(rows, key=lambda row: row[TIME]) == [
+        {USER: "0012", ITEM_ROW: 0, TIME: 60, "till": "01"},
+        {USER: "12", ITEM_ROW: 1, TIME: 70, "till": "1"},
+    ]
+    assert counts == Counts(read=2)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_empty_ids_are_missing_and_so_are_empty_features(
+    prepare: Prepare, write_parquet: Callable[..., str], tmp_path: Path, kind: str
+) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text("shopper,sku,at,till\n,apple,1,a\nu,,2,b\nu,apple,3,\n")
+    if kind == "parquet":
+        file = write_parquet(
+            shopper=["", "u", "u"], sku=["apple", "", "apple"], at=[1, 2, 3], till=["a", "b", ""]
+        )
+
+    rows, counts = prepare(str(file), features=["till"])
+
+    assert rows == [{USER: "u", ITEM_ROW: 0, TIME: 3, "till": None}]
+    assert counts.rejected == {"missing user": 1, "missing item": 1}
 
 
 def test_times_of_the_first_and_the_last_event_are_found(

@@ -1,6 +1,6 @@
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,11 +10,18 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from shop import DAYS, ITEMS, START, Shop
 
+from tfrec.config import validate
+from tfrec.data.catalogue import Catalogue
 from tfrec.data.columns import Columns
 from tfrec.data.config import DataConfig
+from tfrec.data.events import USER
 from tfrec.data.examples import write_examples
 from tfrec.data.prepared import PreparedData
+from tfrec.data.query_set import QuerySet
+from tfrec.data.split import Window
+from tfrec.data.transform import fit_transform
 from tfrec.features import FeatureSpec
+from tfrec.features.parsing import ITEM_ROW, REPEAT, TIME
 
 DAY = 86_400
 WEEKDAYS = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"]
@@ -73,7 +80,7 @@ def test_each_event_is_an_example_of_the_one_window_of_its_time(
             for event in log
             if starts[window] <= event.time < ends[window]
         )
-        assert Counter((e["item_row"][0], e["time"][0]) for e in found) == expected
+        assert Counter((e[ITEM_ROW][0], e[TIME][0]) for e in found) == expected
     assert sum(map(len, examples.values())) == len(log)
 
 
@@ -83,7 +90,7 @@ def test_history_holds_only_what_was_bought_strictly_before(
     log: list,
 ) -> None:
     found = Counter(
-        (e["shopper"][0], e["time"][0], e["recent"]) for part in examples.values() for e in part
+        (e["shopper"][0], e[TIME][0], e["recent"]) for part in examples.values() for e in part
     )
 
     shopper, sku = vocabularies["shopper"], vocabularies["sku"]
@@ -128,7 +135,7 @@ def test_transformed_features_equal_what_the_transform_graph_makes_of_the_raw_on
         for number, event in enumerate(log)
     )
     found = Counter(
-        (e["time"][0], *(e[name][0] for name in names), *e["recent"])
+        (e[TIME][0], *(e[name][0] for name in names), *e["recent"])
         for part in examples.values()
         for e in part
     )
@@ -146,7 +153,7 @@ def test_repeats_are_flagged_as_a_plain_loop_does(
         bought.add(pair)
 
     found = Counter(
-        (e["shopper"][0], e["item_row"][0], e["time"][0], e["repeat"][0])
+        (e["shopper"][0], e[ITEM_ROW][0], e[TIME][0], e[REPEAT][0])
         for part in examples.values()
         for e in part
     )
@@ -161,7 +168,7 @@ def test_each_item_is_an_example_in_the_order_of_the_catalogue(
     behind = len(vocabularies["sku"])
     assert found == [
         {
-            "item_row": (row,),
+            ITEM_ROW: (row,),
             "sku": (vocabularies["sku"].get(f"sku-{row:03d}", behind),),
             "aisle": (vocabularies["aisle"][f"aisle-{row % 6}"],),
         }
@@ -172,7 +179,7 @@ def test_each_item_is_an_example_in_the_order_of_the_catalogue(
 def test_training_examples_are_in_random_order(prepared: PreparedData) -> None:
     for file in prepared.examples("train").glob("*.tfrecord"):
         times = [
-            tf.train.Example.FromString(record).features.feature["time"].int64_list.value[0]
+            tf.train.Example.FromString(record).features.feature[TIME].int64_list.value[0]
             for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
         ]
         later = sum(b > a for a, b in itertools.pairwise(times))
@@ -198,6 +205,43 @@ def test_seed_decides_the_order(
     written = read_examples(output.examples("test"))
     before = read_examples(prepared.examples("test"))
     assert (written == before) is same
-    assert sorted(e["time"] + e["item_row"] for e in written) == sorted(
-        e["time"] + e["item_row"] for e in before
+    assert sorted(e[TIME] + e[ITEM_ROW] for e in written) == sorted(
+        e[TIME] + e[ITEM_ROW] for e in before
     )
+
+
+def test_sequences_leave_missing_values_out_of_examples_and_queries_alike(
+    output: PreparedData,
+    small_config: DataConfig,
+    write_catalogue: Callable[..., Catalogue],
+) -> None:
+    content = {
+        "aisle": {"role": "item", "kind": "categorical", "embedding": 2},
+        "aisles": {"role": "user", "kind": "sequence", "of": "aisle", "last": 4},
+    }
+    spec = validate(FeatureSpec, content)
+    columns = Columns("shopper", "sku", ("aisle",), (), ())
+    write_catalogue(["a", "b", "c"], aisle=["dairy", None, "bread"])
+    output.events.mkdir()
+    events = {
+        USER: ["u"] * 5,
+        TIME: [10, 11, 12, 13, 60],
+        ITEM_ROW: [0, 1, 1, 2, 1],
+    }
+    pa.parquet.write_table(pa.table(events), output.events / "events-0.parquet")
+    windows = {"train": Window(0, 50), "test": Window(50, 80)}
+    fit_transform(small_config, spec, columns, windows["train"], output)
+
+    write_examples(small_config, spec, columns, windows, output)
+
+    words = tft.TFTransformOutput(str(output.transform)).vocabulary_by_name("aisle")
+    of_time = {
+        example[TIME][0]: [words[row].decode() for row in example["aisles"]]
+        for window in windows
+        for example in read_examples(output.examples(window))
+    }
+    assert of_time == {
+        10: [], 11: ["dairy"], 12: ["dairy"], 13: ["dairy"], 60: ["dairy", "bread"]
+    }  # fmt: skip
+    queries = QuerySet.read(output.queries("test"))
+    assert queries.inputs(["aisles"])["aisles"].tolist() == [of_time[60]]

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfrec.config import validate
 from tfrec.data.input_pipeline import read_examples, read_serialized
 from tfrec.features import FeatureSpec
+from tfrec.features.parsing import ITEM_ROW, REPEAT, TIME, WEIGHT
 
 FILES, ROWS_PER_FILE, BATCH = 8, 50, 20
 ROWS = FILES * ROWS_PER_FILE
@@ -37,11 +38,11 @@ def write_examples(folder: Path, files: int) -> Path:
 
 def example(row: int) -> bytes:
     values = {
-        "item_row": [row],
+        ITEM_ROW: [row],
         "sku": [row * 10],
         "recent": [row] * (row % 4),
-        "time": [1000 + row],
-        "repeat": [row % 2],
+        TIME: [1000 + row],
+        REPEAT: [row % 2],
     }
     features = {
         name: tf.train.Feature(int64_list=tf.train.Int64List(value=value))
@@ -51,29 +52,29 @@ def example(row: int) -> bytes:
 
 
 def item_rows(batches: tf.data.Dataset) -> list[list[int]]:
-    return [batch["item_row"].numpy().tolist() for batch in batches]
+    return [batch[ITEM_ROW].numpy().tolist() for batch in batches]
 
 
 def test_batch_holds_features_and_what_an_example_carries_beside_them(folder: Path) -> None:
     batch = next(iter(read_examples(folder, SPEC, BATCH)))
 
-    assert sorted(batch) == ["item_row", "recent", "repeat", "sku", "time", "weight"]
-    rows = batch["item_row"].numpy()
+    assert sorted(batch) == [ITEM_ROW, REPEAT, TIME, WEIGHT, "recent", "sku"]
+    rows = batch[ITEM_ROW].numpy()
     assert batch["sku"].numpy().tolist() == (rows * 10).tolist()
     assert batch["recent"].to_list() == [[row] * (row % 4) for row in rows.tolist()]
-    assert batch["time"].numpy().tolist() == (1000 + rows).tolist()
-    assert batch["repeat"].numpy().tolist() == (rows % 2).tolist()
-    assert batch["weight"].numpy().tolist() == [1.0] * BATCH
+    assert batch[TIME].numpy().tolist() == (1000 + rows).tolist()
+    assert batch[REPEAT].numpy().tolist() == (rows % 2).tolist()
+    assert batch[WEIGHT].numpy().tolist() == [1.0] * BATCH
 
 
 def test_weight_is_made_of_the_batch(folder: Path) -> None:
     batches = read_examples(
-        folder, SPEC, BATCH, weight=lambda batch: tf.cast(batch["repeat"], tf.float32) + 0.5
+        folder, SPEC, BATCH, weight=lambda batch: tf.cast(batch[REPEAT], tf.float32) + 0.5
     )
 
     batch = next(iter(batches))
 
-    assert (batch["weight"].numpy() == batch["repeat"].numpy() + 0.5).all()
+    assert (batch[WEIGHT].numpy() == batch[REPEAT].numpy() + 0.5).all()
 
 
 def test_reading_in_order_gives_every_example_once_and_the_rest_that_fills_no_batch(
@@ -154,5 +155,5 @@ def test_serialized_examples_are_read_in_the_order_of_the_files(folder: Path) ->
 
     assert [len(batch) for batch in batches] == [150, 150, 100]
     parsed = [tf.train.Example.FromString(e) for batch in batches for e in batch.numpy()]
-    rows = [e.features.feature["item_row"].int64_list.value[0] for e in parsed]
+    rows = [e.features.feature[ITEM_ROW].int64_list.value[0] for e in parsed]
     assert rows == list(range(ROWS))

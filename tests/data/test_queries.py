@@ -3,8 +3,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from tfrec.config import validate
 from tfrec.data.catalogue import Catalogue
-from tfrec.data.queries import profile_table, query_table
+from tfrec.data.events import USER
+from tfrec.data.queries import RELEVANT, SEEN, profile_table, query_table
+from tfrec.data.query_set import QuerySet
 from tfrec.data.shard import Shard
 from tfrec.data.split import Window
 from tfrec.features import FeatureSpec
@@ -54,7 +57,7 @@ def test_lists_of_bought_items_equal_a_plain_loop(
         )
         for user, theirs in of_user(events).items()
     }
-    found = {query["user"]: (query["relevant"], query["seen"]) for query in queries}
+    found = {query[USER]: (query[RELEVANT], query[SEEN]) for query in queries}
     assert len(found) == len(queries)
     assert found == {user: lists for user, lists in expected.items() if lists[0]}
     assert 0 < len(found) < len(expected)
@@ -66,20 +69,43 @@ def test_query_is_made_at_the_first_visit_in_the_window(
     queries = query_table(shard, spec, WINDOW).to_pylist()
 
     for query in queries:
-        theirs = of_user(events)[query["user"]]
+        theirs = of_user(events)[query[USER]]
         _, visit, _, channel = next(e for e in theirs if WINDOW.start <= e[1] < WINDOW.end)
         before = [SKUS[row] for _, time, row, _ in theirs if time < visit]
-        assert query["shopper"] == query["user"]
+        assert query["shopper"] == query[USER]
         assert query["channel"] == channel
         assert query["weekday"] == "Thursday"
         assert query["recent"] == before[-spec["recent"].last :]
+
+
+def test_sequences_leave_missing_values_out(
+    make_shard: Callable[..., Shard], write_catalogue: Callable[..., Catalogue]
+) -> None:
+    content = {
+        "aisle": {"role": "item", "kind": "categorical", "embedding": 2},
+        "aisles": {"role": "user", "kind": "sequence", "of": "aisle", "last": 3},
+    }
+    spec = validate(FeatureSpec, content)
+    catalogue = write_catalogue(["a", "b", "c"], aisle=["dairy", None, "bread"])
+    events = [
+        ("u", 10, 0, "web"), ("u", 11, 1, "web"), ("u", 12, 2, "web"), ("u", 60, 1, "web"),
+        ("v", 10, 1, "web"), ("v", 60, 0, "web"),
+    ]  # fmt: skip
+    shard = make_shard(events, spec, catalogue)
+
+    queries = query_table(shard, spec, WINDOW)
+
+    assert queries["aisles"].to_pylist() == [["dairy", "bread"], []]
+    inputs = QuerySet(queries).inputs(["aisles"])["aisles"]
+    assert inputs.tolist() == [["dairy", "bread"], ["", ""]]
+    assert profile_table(shard, spec)["aisles"].to_pylist() == [["bread"], ["dairy"]]
 
 
 def test_query_holds_no_item_feature(shard: Shard, spec: FeatureSpec) -> None:
     columns = query_table(shard, spec, WINDOW).column_names
 
     assert set(columns) == {
-        "user", "shopper", "recent", "channel", "weekday", "relevant", "seen"
+        USER, "shopper", "recent", "channel", "weekday", RELEVANT, SEEN
     }  # fmt: skip
 
 
@@ -94,6 +120,6 @@ def test_profile_is_what_is_known_after_the_last_event(
 
     last = spec["recent"].last
     assert profiles == [
-        {"user": user, "shopper": user, "recent": [SKUS[row] for _, _, row, _ in theirs][-last:]}
+        {USER: user, "shopper": user, "recent": [SKUS[row] for _, _, row, _ in theirs][-last:]}
         for user, theirs in of_user(events).items()
     ]

@@ -6,6 +6,7 @@ import pyarrow.parquet
 import pytest
 
 from tfrec.data.query_set import QuerySet, client_tensor
+from tfrec.errors import UserError
 
 
 @pytest.fixture
@@ -72,3 +73,14 @@ def test_no_queries_make_empty_tensors(queries: QuerySet) -> None:
     assert nobody.inputs(["recent"])["recent"].shape == (0, 1)
     assert nobody.inputs(["channel"])["channel"].shape == (0,)
     assert list(nobody.batches(5)) == []
+
+
+def test_window_without_queries_is_refused_with_its_field(
+    queries: QuerySet, tmp_path: Path
+) -> None:
+    folder = tmp_path / "validation"
+    folder.mkdir()
+    pa.parquet.write_table(queries.table.slice(0, 0), folder / "0.parquet")
+
+    with pytest.raises(UserError, match=r"^data\.split\.validation: no event is in this window; "):
+        QuerySet.read(folder)

@@ -69,8 +69,16 @@ def test_repeats_equal_a_plain_loop(
 
 
 def test_lists_are_made_of_ranges_of_rows() -> None:
-    values = pa.array(["a", "b", None, "d"])
+    values = pa.array(["a", "b", "c", "d"])
 
     made = lists(values, np.array([1, 0, 3]), np.array([3, 0, 4]))
 
-    assert made.to_pylist() == [["b", None], [], ["d"]]
+    assert made.to_pylist() == [["b", "c"], [], ["d"]]
+
+
+def test_lists_leave_missing_values_out() -> None:
+    values = pa.array([None, "b", None, "d"])
+
+    made = lists(values, np.array([0, 0, 2, 3]), np.array([4, 1, 4, 3]))
+
+    assert made.to_pylist() == [["b", "d"], [], ["d"], []]

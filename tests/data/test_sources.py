@@ -37,7 +37,7 @@ def test_unknown_dataset_is_refused(source: str) -> None:
 def test_columns_are_named_with_their_types(write_parquet: Callable[..., str]) -> None:
     file = write_parquet(sku=["a"], count=pa.array([1], pa.int16()))
 
-    assert column_types("f", file) == {"sku": pa.string(), "count": pa.int16()}
+    assert column_types("f", [file]) == {"sku": pa.string(), "count": pa.int16()}
 
 
 @pytest.mark.parametrize("name", ["empty.parquet", "header.csv"])
@@ -49,7 +49,7 @@ def test_file_without_rows_is_refused(tmp_path: Path, name: str) -> None:
         pa.parquet.write_table(pa.table({"sku": pa.array([], pa.string())}), file)
 
     with pytest.raises(UserError, match=rf"data\.items\.source: {file}: holds no rows"):
-        column_types("data.items.source", str(file))
+        column_types("data.items.source", [str(file)])
 
 
 @pytest.mark.parametrize("name", ["broken.parquet", "empty.csv"])
@@ -58,7 +58,7 @@ def test_file_that_is_not_what_its_name_says_is_refused(tmp_path: Path, name: st
     file.write_text("")
 
     with pytest.raises(UserError, match=rf"data\.items\.source: {file}: cannot be read: "):
-        column_types("data.items.source", str(file))
+        column_types("data.items.source", [str(file)])
 
 
 def test_wanted_columns_of_a_long_file_are_read_in_pieces(tmp_path: Path) -> None:
@@ -80,3 +80,32 @@ def test_wanted_columns_of_a_csv_file_are_read_in_the_order_asked_for(tmp_path: 
 
     assert batch.schema.names == ["c", "a"]
     assert pa.types.is_timestamp(batch.schema.types[0])
+
+
+def test_files_may_order_their_columns_each_in_its_way(write_parquet: Callable[..., str]) -> None:
+    files = [write_parquet(a=["x"], b=[1]), write_parquet(b=[2], more=[0], a=["y"])]
+
+    assert column_types("f", files) == {"a": pa.string(), "b": pa.int64()}
+
+
+def test_file_that_lacks_a_column_of_the_first_is_refused_with_both_files_and_the_column(
+    write_parquet: Callable[..., str],
+) -> None:
+    whole = [write_parquet(sku=["a"], title=["x"]), write_parquet(sku=["b"], title=["y"])]
+    lacking = write_parquet(sku=["c"], name=["z"])
+
+    with pytest.raises(UserError) as caught:
+        column_types("data.items.source", [*whole, lacking])
+
+    assert str(caught.value) == (
+        f"data.items.source: {lacking}: lacks title, which {whole[0]} has; give files of one header"
+    )
+
+
+def test_columns_of_a_csv_file_are_taken_as_written_where_text_is_wanted(tmp_path: Path) -> None:
+    file = tmp_path / "items.csv"
+    file.write_text("sku,count\n007,012\n")
+
+    (batch,) = read_batches(str(file), ["sku", "count"], text=["sku"])
+
+    assert batch.to_pydict() == {"sku": ["007"], "count": [12]}

@@ -10,10 +10,12 @@ from tfrec.config import validate
 from tfrec.data.catalogue import Catalogue
 from tfrec.data.columns import Columns
 from tfrec.data.config import DataConfig
+from tfrec.data.events import USER
 from tfrec.data.prepared import PreparedData
 from tfrec.data.split import Window
 from tfrec.data.transform import fit_transform
 from tfrec.features import FeatureSpec
+from tfrec.features.parsing import ITEM_ROW, TIME
 
 EVENTS = {
     "first": [("u", 0, 10, "web"), ("u", 1, 11, "web"), ("u", 1, 12, None), ("u", 3, 100, "web")],
@@ -49,9 +51,9 @@ def transform(
 def _write_events(path: Path, events: list[tuple[str, int, int, str | None]]) -> None:
     users, rows, times, channels = zip(*events, strict=True)
     table = {
-        "user": pa.array(users),
-        "item_row": pa.array(rows, pa.int64()),
-        "time": pa.array(times, pa.int64()),
+        USER: pa.array(users),
+        ITEM_ROW: pa.array(rows, pa.int64()),
+        TIME: pa.array(times, pa.int64()),
         "channel": pa.array(channels),
     }
     pa.parquet.write_table(pa.table(table), path)

@@ -151,3 +151,24 @@ def test_best_places_are_found_best_first() -> None:
 
     for k in (1, 10, 50):
         np.testing.assert_array_equal(top(scores, k), np.argsort(-scores, axis=1)[:, :k])
+
+
+def test_scores_that_a_ranker_keeps_for_itself_are_not_written_to(
+    make_queries: Callable[..., QuerySet],
+) -> None:
+    class Cached:
+        """Gives out the same array each time."""
+
+        kept = np.array([[3.0, 2.0, 1.0]])
+
+        def scores(self, queries: QuerySet) -> np.ndarray:
+            return self.kept
+
+    Cached.kept.setflags(write=False)
+    queries = make_queries(relevant=[[1]], seen=[[0]])
+
+    metrics = evaluate(Cached(), queries, [1])
+
+    assert metrics["all"]["recall@1"] == 0
+    assert metrics["new_to_shopper"]["recall@1"] == 1
+    assert evaluate(Cached(), queries, [1]) == metrics

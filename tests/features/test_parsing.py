@@ -1,7 +1,7 @@
 import tensorflow as tf
 
 from tfrec.features import FeatureSpec
-from tfrec.features.parsing import parsing_spec
+from tfrec.features.parsing import ITEM_ROW, parsing_spec
 
 
 def example(**values: list[int]) -> bytes:
@@ -14,17 +14,17 @@ def example(**values: list[int]) -> bytes:
 
 def test_examples_are_parsed_to_scalars_and_ragged_sequences(spec: FeatureSpec) -> None:
     examples = [
-        example(item_row=[7], sku=[3], recent=[1, 2], channel=[0]),
-        example(item_row=[8], sku=[4], recent=[], channel=[1]),
+        example(**{ITEM_ROW: [7]}, sku=[3], recent=[1, 2], channel=[0]),
+        example(**{ITEM_ROW: [8]}, sku=[4], recent=[], channel=[1]),
     ]
 
     parsed = tf.io.parse_example(examples, parsing_spec(spec, ["sku", "recent"]))
 
-    assert sorted(parsed) == ["item_row", "recent", "sku"]
-    assert parsed["item_row"].numpy().tolist() == [7, 8]
+    assert sorted(parsed) == [ITEM_ROW, "recent", "sku"]
+    assert parsed[ITEM_ROW].numpy().tolist() == [7, 8]
     assert parsed["sku"].numpy().tolist() == [3, 4]
     assert parsed["recent"].to_list() == [[1, 2], []]
 
 
 def test_item_row_is_always_parsed(spec: FeatureSpec) -> None:
-    assert list(parsing_spec(spec, [])) == ["item_row"]
+    assert list(parsing_spec(spec, [])) == [ITEM_ROW]

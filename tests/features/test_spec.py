@@ -65,18 +65,22 @@ def test_unknown_kind_is_refused_with_the_known_ones() -> None:
     ],
 )
 def test_wrong_value_of_a_category_is_named(change: dict[str, object]) -> None:
-    message = refusal(shopper={**CATEGORY, **change})
+    (name,) = change
 
-    assert message.startswith("features.shopper.")
-    assert next(iter(change)) in message
+    assert refusal(shopper={**CATEGORY, **change}).startswith(f"features.shopper.{name}: ")
 
 
 @pytest.mark.parametrize("change", [{"last": 0}, {"role": "item"}])
 def test_wrong_value_of_a_sequence_is_named(change: dict[str, object]) -> None:
-    message = refusal(recent={**SEQUENCE, **change})
+    (name,) = change
 
-    assert message.startswith("features.recent.")
-    assert next(iter(change)) in message
+    assert refusal(recent={**SEQUENCE, **change}).startswith(f"features.recent.{name}: ")
+
+
+def test_missing_value_is_named_as_it_would_be_written() -> None:
+    sequence = {key: value for key, value in SEQUENCE.items() if key != "last"}
+
+    assert refusal(recent=sequence) == "features.recent.last: missing; add it to the config"
 
 
 def test_spec_is_frozen() -> None:
@@ -86,3 +90,30 @@ def test_spec_is_frozen() -> None:
         spec["shopper"].embedding = 8
     with pytest.raises(pydantic.ValidationError):
         spec.root = {}
+
+
+def test_name_with_a_leading_underscore_is_refused() -> None:
+    assert refusal(_time=CATEGORY) == (
+        "features: _time: names with a leading underscore are the framework's own"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kept", "lacking"),
+    [
+        (["shopper", "weekday"], "item"),
+        (["sku"], "user or context"),
+    ],
+)
+def test_spec_without_a_feature_for_each_side_is_refused(kept: list[str], lacking: str) -> None:
+    content = {name: CONTENT[name] for name in kept}
+
+    with pytest.raises(UserError, match=f"^features: no feature has the role {lacking}; add one$"):
+        validate(FeatureSpec, content, "features")
+
+
+@pytest.mark.parametrize("kept", [["sku", "shopper"], ["sku", "weekday"], ["sku", "recent"]])
+def test_item_feature_and_one_of_user_or_context_are_enough(kept: list[str]) -> None:
+    spec = validate(FeatureSpec, {name: CONTENT[name] for name in kept})
+
+    assert list(spec.root) == kept

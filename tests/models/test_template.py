@@ -80,6 +80,19 @@ def test_name_without_a_module_is_refused() -> None:
     assert refusal("TwoTower").startswith("model.template: 'TwoTower': cannot be imported: ")
 
 
+@pytest.mark.parametrize("template", [".models.TwoTower", "..TwoTower"])
+def test_relative_module_is_refused(template: str) -> None:
+    assert refusal(template).startswith(f"model.template: {template!r}: cannot be imported: ")
+
+
+def test_file_with_a_syntax_error_is_refused(file: Path) -> None:
+    file.write_text(SOURCE + "class Own(:\n")
+
+    assert refusal(f"{file}:Own").startswith(
+        f"model.template: '{file}:Own': cannot be imported: invalid syntax"
+    )
+
+
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     assert "cannot be imported: " in refusal(f"{tmp_path}/nowhere.py:Own")
 
@@ -112,3 +125,14 @@ def test_edited_template_is_another_one(file: Path) -> None:
     file.write_text(SOURCE + "# edited\n")
 
     assert source_digest(template) != before
+
+
+def test_class_of_a_file_has_a_reference_that_loads_again(file: Path) -> None:
+    template, _ = load_template(ModelConfig(template=f"{file}:Own"))
+
+    again, settings = load_template(ModelConfig(template=reference(template), depth=4))
+
+    assert reference(template) == f"{file}:Own"
+    assert again.__name__ == "Own"
+    assert issubclass(again, TwoTower)
+    assert settings.depth == 4

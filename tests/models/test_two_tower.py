@@ -7,6 +7,7 @@ import tf_keras
 
 import tfrec
 from tfrec.features import FeatureSpec
+from tfrec.features.parsing import ITEM_ROW, WEIGHT
 from tfrec.losses import in_batch_softmax
 from tfrec.models import ModelInputs, TwoTower
 
@@ -49,14 +50,14 @@ def batch() -> Batch:
         "aisle": item % 3,
         "channel": random.integers(2, size=BATCH),
         "weekday": random.integers(7, size=BATCH),
-        "item_row": item,
+        ITEM_ROW: item,
     }
     lengths = random.integers(6, size=BATCH)
     recent = tf.RaggedTensor.from_row_lengths(
         tf.constant(random.integers(ITEMS, size=lengths.sum())), tf.constant(lengths)
     )
     tensors = {name: tf.constant(values) for name, values in columns.items()}
-    return {**tensors, "recent": recent, "weight": tf.ones([BATCH])}
+    return {**tensors, "recent": recent, WEIGHT: tf.ones([BATCH])}
 
 
 def fit(model: TwoTower, batch: Batch, steps: int = 40) -> list[float]:
@@ -82,7 +83,7 @@ def test_trained_model_ranks_what_a_shopper_buys_first(
     model = make_model()
     fit(model, batch, steps=100)
 
-    rows, first = np.unique(batch["item_row"], return_index=True)
+    rows, first = np.unique(batch[ITEM_ROW], return_index=True)
     items = {name: tf.gather(batch[name], first) for name in model.item_features}
     scores = model.embed_query(batch).numpy() @ model.embed_item(items).numpy().T
 
@@ -117,17 +118,17 @@ def test_loss_is_that_of_the_distinct_items_of_the_batch(
     make_model: Callable[..., TwoTower], batch: Batch
 ) -> None:
     model = make_model()
-    batch["weight"] = tf.linspace(0.0, 1.0, BATCH)
+    batch[WEIGHT] = tf.linspace(0.0, 1.0, BATCH)
 
     loss = model.compute_loss(batch)
 
-    rows, first, positives = np.unique(batch["item_row"], return_index=True, return_inverse=True)
+    rows, first, positives = np.unique(batch[ITEM_ROW], return_index=True, return_inverse=True)
     expected = in_batch_softmax(
         model.embed_query(batch),
         tf.gather(model.embed_item(batch), first),
         positives,
         tf.constant((rows + 1) / np.arange(1, ITEMS + 1).sum(), tf.float32),
-        weights=batch["weight"],
+        weights=batch[WEIGHT],
     )
     assert loss.numpy() == pytest.approx(expected.numpy(), rel=1e-5)
 
@@ -135,7 +136,7 @@ def test_loss_is_that_of_the_distinct_items_of_the_batch(
 def test_an_item_is_never_its_own_negative(
     make_model: Callable[..., TwoTower], batch: Batch
 ) -> None:
-    for name in ("item_row", "sku", "aisle"):
+    for name in (ITEM_ROW, "sku", "aisle"):
         batch[name] = tf.zeros_like(batch[name])
 
     assert make_model().compute_loss(batch).numpy() == pytest.approx(0, abs=1e-5)

@@ -5,6 +5,7 @@ import tensorflow as tf
 from tfrec.errors import UserError
 from tfrec.retrieval.brute_force import BruteForce
 from tfrec.retrieval.config import Promise
+from tfrec.retrieval.index import NO_ITEM
 from tfrec.retrieval.scann_index import SMALLEST_TREE, Scann, keep_promise, measure_recall
 
 DIM, QUERIES, K = 16, 200, 20
@@ -87,6 +88,66 @@ def test_excluded_items_are_not_returned_by_a_tree(
     assert not any(set(f) & set(out) for f, out in zip(found, banned.numpy().tolist(), strict=True))
     shares = [len(set(f) & set(w)) / K for f, w in zip(found, wanted, strict=True)]
     assert np.mean(shares) > 0.9
+
+
+@pytest.mark.parametrize("k", [1, 500, 5000])
+@pytest.mark.parametrize("banned", [0, 30])
+def test_lists_are_full_however_few_partitions_are_probed(
+    tree: Scann, queries: np.ndarray, monkeypatch: pytest.MonkeyPatch, k: int, banned: int
+) -> None:
+    monkeypatch.setattr(tree, "probed", 1)
+    exclude = np.tile(np.arange(banned), [len(queries), 1]) if banned else None
+
+    ids, scores = tree.search(tf.constant(queries), k, exclude)
+
+    assert ids.shape == scores.shape == (QUERIES, k)
+    assert all(len(set(row)) == k for row in ids.numpy().tolist())
+    assert ids.numpy().min() >= banned
+    assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("excluded", [False, True])
+def test_list_that_the_probed_partitions_do_not_fill_ends_in_no_item(
+    tree: Scann, clusters: np.ndarray, monkeypatch: pytest.MonkeyPatch, excluded: bool
+) -> None:
+    monkeypatch.setattr(tree, "probed", 1)
+    # Every item asks for items like it; the partitions of some hold fewer than wanted.
+    exclude = np.arange(len(clusters))[:, np.newaxis] if excluded else None
+    k = 15 if excluded else 16
+
+    ids, scores = tree.search(tf.constant(clusters), k, exclude)
+
+    assert ids.shape == scores.shape == (len(clusters), k)
+    found = ids.numpy() != NO_ITEM
+    assert 0 < np.count_nonzero(~found.all(axis=1)) < len(clusters) / 10
+    assert (found[:, :-1] >= found[:, 1:]).all()
+    assert (np.isfinite(scores) == found).all()
+
+
+@pytest.mark.parametrize("banned", [0, 3])
+def test_list_of_a_single_query_is_as_long_as_asked_for_too(
+    tree: Scann, clusters: np.ndarray, monkeypatch: pytest.MonkeyPatch, banned: int
+) -> None:
+    monkeypatch.setattr(tree, "probed", 1)
+    k = 16 - banned
+    short = np.flatnonzero((tree.search(tf.constant(clusters), 16)[0].numpy() == NO_ITEM)[:, -1])
+    exclude = np.arange(banned)[np.newaxis] if banned else None
+
+    lists = [tree.search(tf.constant(clusters[[row]]), k, exclude) for row in short[:20]]
+
+    assert {(*ids.shape, *scores.shape) for ids, scores in lists} == {(1, k, 1, k)}
+    assert any(NO_ITEM in ids.numpy() for ids, _ in lists)
+
+
+def test_as_many_as_there_are_returns_every_item_once(
+    tree: Scann, queries: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "probed", 1)
+
+    ids, scores = tree.search(tf.constant(queries[:3]), tree.items)
+
+    assert np.sort(ids, axis=1).tolist() == [list(range(tree.items))] * 3
+    assert np.isfinite(scores).all()
 
 
 def test_promise_that_cannot_be_kept_names_field_value_best_and_remedy(

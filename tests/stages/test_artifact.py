@@ -45,6 +45,10 @@ def break_off(directory: Path) -> dict[str, Any]:
     raise RuntimeError("the oven broke")
 
 
+def resume(directory: Path) -> dict[str, Any]:
+    return {"found": (directory / "dough").read_text()}
+
+
 def test_artifact_appears_whole_or_not_at_all(target: Path) -> None:
     def make(directory: Path) -> dict[str, Any]:
         (directory / "loaf").write_text("half")
@@ -127,7 +131,7 @@ def test_artifact_that_was_deleted_is_made_again(target: Path) -> None:
     assert Artifact(target).manifest.summary == {"loaves": 2}
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"stage": "bake"}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"stage": "bake"}'])
 def test_manifest_that_cannot_be_read_is_refused_and_made_anew(target: Path, content: str) -> None:
     baker = Baker()
     bake(target, baker)
@@ -136,6 +140,31 @@ def test_manifest_that_cannot_be_read_is_refused_and_made_anew(target: Path, con
     with pytest.raises(UserError, match=r"manifest\.json: not as this version of tfrec writes it"):
         _ = Artifact(target).manifest
     assert bake(target, baker).manifest.summary == {"loaves": 2}
+
+
+@pytest.mark.parametrize("change", [{"id": None}, {"mood": "good"}], ids=["less", "more"])
+def test_manifest_of_another_version_is_made_anew_though_its_digest_is_the_same(
+    target: Path, change: dict[str, Any]
+) -> None:
+    baker = Baker()
+    bake(target, baker)
+    content = json.loads((target / "manifest.json").read_text()) | change
+    (target / "manifest.json").write_text(json.dumps(content))
+
+    manifest = bake(target, baker).manifest
+
+    assert manifest.digest == content["digest"]
+    assert manifest.summary == {"loaves": 2}
+
+
+def test_what_a_sibling_left_half_done_is_left_alone(target: Path) -> None:
+    sibling = target.with_name("bake-v2")
+    with pytest.raises(RuntimeError):
+        bake(sibling, break_off, resumable=True)
+
+    bake(target, Baker())
+
+    assert bake(sibling, resume, resumable=True).manifest.summary == {"found": "half done"}
 
 
 def test_each_making_has_an_id_of_its_own(target: Path) -> None:
@@ -158,9 +187,6 @@ def test_made_anew_starts_from_an_empty_directory(target: Path) -> None:
 
 
 def test_resumable_making_finds_what_it_left(target: Path) -> None:
-    def resume(directory: Path) -> dict[str, Any]:
-        return {"found": (directory / "dough").read_text()}
-
     with pytest.raises(RuntimeError):
         bake(target, break_off, resumable=True)
 

@@ -8,10 +8,17 @@ from shop import Shop
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from tfrec.config import validate
+from tfrec.data.catalogue import Catalogue
 from tfrec.data.config import DataConfig
+from tfrec.data.events import USER
+from tfrec.data.input_pipeline import read_examples
 from tfrec.data.prepared import PreparedData
+from tfrec.data.profiles import Profiles
+from tfrec.data.queries import RELEVANT, SEEN
+from tfrec.data.query_set import QuerySet
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
+from tfrec.features.parsing import ITEM_ROW, REPEAT, TIME, WEIGHT
 from tfrec.stages.artifact import Artifact
 from tfrec.stages.prepare import prepare
 
@@ -93,3 +100,59 @@ def test_windows_longer_than_the_log_are_refused(refusal: Callable[..., str]) ->
     message = refusal(split={"kind": "time", "validation": "30d", "test": "30d"})
 
     assert message.startswith("data.split: validation and test take all ")
+
+
+def test_catalogue_without_one_good_row_is_refused_whatever_may_be_rejected(
+    refusal: Callable[..., str], shop: Shop, write_parquet: Callable[..., str]
+) -> None:
+    nameless = write_parquet(sku=["", None], title=["A", "B"], size=["1", "2"], aisle=["x", "y"])
+    items = {**shop.config()["data"]["items"], "source": nameless}
+
+    message = refusal(items=items, max_reject_share=1)
+
+    assert message == "data.items: no row of the catalogue is left; rejects/ says why"
+
+
+def test_columns_may_be_called_what_the_framework_calls_its_own(
+    write_parquet: Callable[..., str], tmp_path: Path
+) -> None:
+    days = range(10)
+    events = write_parquet(
+        user=["u"] * 10, id=["a", "b"] * 5, time=[day * 86_400 for day in days],
+        repeat=["r"] * 10, seen=[f"seen {day}" for day in days], relevant=["v"] * 10,
+    )  # fmt: skip
+    items = write_parquet(
+        id=["b", "a"], name=["bread", "apple"], item_row=["x", "y"], weight=["1", "2"]
+    )
+    data = {
+        "events": {"source": events, "user": "user", "item": "id", "time": "time"},
+        "items": {"source": items, "id": "id", "name": ["name"]},
+        "split": {"kind": "time", "validation": "2d", "test": "2d"},
+        "shards": 1,
+    }
+    roles = {
+        "user": "user", "repeat": "user", "seen": "context", "relevant": "context",
+        "time": "context", "id": "item", "name": "item", "item_row": "item", "weight": "item",
+    }  # fmt: skip
+    features = {
+        name: {"role": role, "kind": "categorical", "embedding": 2} for name, role in roles.items()
+    } | {"ids": {"role": "user", "kind": "sequence", "of": "id", "last": 2}}
+    spec = validate(FeatureSpec, features)
+
+    artifact = prepare(validate(DataConfig, data), spec, tmp_path / "prepare")
+
+    prepared = PreparedData(artifact.path)
+    assert artifact.manifest.summary["events"] == {"train": 6, "validation": 2, "test": 2}
+    assert Catalogue(prepared.catalogue).table.select(["name", "item_row"]).to_pylist() == [
+        {"name": "apple", "item_row": "y"}, {"name": "bread", "item_row": "x"}
+    ]  # fmt: skip
+    (query,) = QuerySet.read(prepared.queries("test")).table.to_pylist()
+    assert query == {
+        USER: "u", "user": "u", "repeat": "r", "seen": "seen 8", "relevant": "v",
+        "time": str(8 * 86_400), "ids": ["a", "b"], RELEVANT: [0, 1], SEEN: [0, 1] * 4,
+    }  # fmt: skip
+    (batch,) = read_examples(prepared.examples("train"), spec, batch_size=6)
+    assert sorted(batch) == sorted([*features, ITEM_ROW, TIME, REPEAT, WEIGHT])
+    assert sorted(batch[TIME].numpy()) == [day * 86_400 for day in range(6)]
+    assert sorted(batch[REPEAT].numpy()) == [0, 0, 1, 1, 1, 1]
+    assert Profiles(prepared.profiles).find("u")["ids"] == ["a", "b"]

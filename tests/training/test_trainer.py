@@ -80,6 +80,18 @@ def test_examples_weigh_by_age_and_repetition() -> None:
     np.testing.assert_allclose(weights, [1.0, 0.5, 0.25, 0.0625], rtol=1e-6)
 
 
+def test_ages_of_seconds_are_told_apart_at_times_of_today() -> None:
+    newest = 1_600_000_000
+    batch = {
+        TIME: tf.constant([newest, newest - 1, newest - 2], tf.int64),
+        REPEAT: tf.constant([0, 0, 0], tf.int64),
+    }
+
+    weights = example_weight(TrainingConfig(recency_half_life="1s"), newest)(batch)
+
+    np.testing.assert_allclose(weights, [1.0, 0.5, 0.25], rtol=1e-6)
+
+
 def test_without_settings_all_examples_weigh_alike() -> None:
     batch = {TIME: tf.constant([0, 10**9], tf.int64), REPEAT: tf.constant([0, 1], tf.int64)}
     np.testing.assert_array_equal(example_weight(TrainingConfig(), 10**9)(batch), [1.0, 1.0])
