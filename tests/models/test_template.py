@@ -136,3 +136,16 @@ def test_class_of_a_file_has_a_reference_that_loads_again(file: Path) -> None:
     assert again.__name__ == "Own"
     assert issubclass(again, TwoTower)
     assert settings.depth == 4
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    templates = []
+    for folder in ("first", "second"):
+        path = tmp_path / folder / "own.py"
+        path.parent.mkdir()
+        path.write_text(SOURCE)
+        templates.append(load_template(ModelConfig(template=f"{path}:Own"))[0])
+
+    references = [reference(template) for template in templates]
+
+    assert references == [f"{tmp_path / f / 'own.py'}:Own" for f in ("first", "second")]

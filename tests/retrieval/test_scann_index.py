@@ -6,7 +6,8 @@ from tfrec.errors import UserError
 from tfrec.retrieval.brute_force import BruteForce
 from tfrec.retrieval.config import Promise
 from tfrec.retrieval.index import NO_ITEM
-from tfrec.retrieval.scann_index import SMALLEST_TREE, Scann, keep_promise, measure_recall
+from tfrec.retrieval.measure import measure_recall
+from tfrec.retrieval.scann_index import SMALLEST_TREE, Scann, keep_promise
 
 DIM, QUERIES, K = 16, 200, 20
 

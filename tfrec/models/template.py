@@ -81,7 +81,8 @@ def _import(module: str, wanted: str) -> ModuleType:
             if "" not in sys.path:
                 sys.path.insert(0, "")
             return importlib.import_module(module)
-        name = f"{_FILE_MODULE}{Path(module).stem}"
+        path = str(Path(module).resolve())
+        name = f"{_FILE_MODULE}{hashlib.sha256(path.encode()).hexdigest()}"
         found = importlib.util.spec_from_file_location(name, module)
         assert found is not None
         assert found.loader is not None

@@ -10,6 +10,7 @@ from tfrec.errors import UserError
 from tfrec.retrieval.brute_force import BruteForce
 from tfrec.retrieval.config import Promise
 from tfrec.retrieval.index import NO_ITEM, Index
+from tfrec.retrieval.measure import measure_recall
 
 SMALLEST_TREE = 16_384
 """Catalogues below this many items are scored whole: partitions would save no time."""
@@ -18,7 +19,6 @@ _TRAINING_SAMPLE = 250_000
 _PROBED_SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
 _RESCORED_PER_RESULT = 4
 _ROOM_PER_RESULT = 4
-_MEASURED_TOGETHER = 256
 
 
 class Scann(Index):
@@ -108,27 +108,3 @@ def keep_promise(index: Scann, exact: BruteForce, queries: np.ndarray, promise: 
         f"index.promise.recall: {promise.recall} at {k} cannot be kept; the best is {recall:.4f}; "
         "lower the promise"
     )
-
-
-def measure_recall(index: Index, exact: BruteForce, queries: np.ndarray, k: int) -> float:
-    """Measures the share of the exact first `k` items that an index finds.
-
-    Args:
-      index: what to measure.
-      exact: the same vectors, searched exactly.
-      queries: `[n, dim]` vectors of queries.
-      k: how many items are looked at.
-
-    Returns:
-      The mean over all queries, in [0, 1].
-    """
-
-    @tf.function(reduce_retracing=True)
-    def hits(batch: tf.Tensor) -> tf.Tensor:
-        found, wanted = index.search(batch, k)[0], exact.search(batch, k)[0]
-        same = wanted[:, :, tf.newaxis] == found[:, tf.newaxis, :]  # [batch, wanted, found]
-        return tf.math.count_nonzero(same)
-
-    starts = range(0, len(queries), _MEASURED_TOGETHER)
-    total = sum(hits(tf.constant(queries[i : i + _MEASURED_TOGETHER])).numpy() for i in starts)
-    return float(total) / (len(queries) * k)

@@ -13,6 +13,7 @@ from tfrec.evaluation.embedding_ranker import EmbeddingRanker
 from tfrec.models.signatures import EMBEDDING
 from tfrec.retrieval.brute_force import BruteForce
 from tfrec.retrieval.config import IndexConfig
+from tfrec.retrieval.measure import measure_latency
 from tfrec.retrieval.scann_index import Scann, keep_promise
 from tfrec.stages.artifact import Artifact, produce
 from tfrec.stages.reporter import Reporter
@@ -76,6 +77,7 @@ def index(
             "items": built.items,
             "dim": embeddings.shape[1],
             f"recall@{config.promise.k}": recall,
+            "milliseconds_per_query": round(measure_latency(built, vectors, config.promise.k), 3),
             "measured_on_queries": len(queries),
             "partitions": built.partitions,
             "partitions_probed": built.probed,
