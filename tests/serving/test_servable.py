@@ -122,7 +122,9 @@ def edit_graph(version: Path, edit: Callable) -> None:
 
 def add_function_node(op: str) -> Callable:
     def edit(meta_graph) -> None:
-        meta_graph.graph_def.library.function[0].node_def.add(name="added", op=op)
+        # Which function stands first, and whether the graph calls it, is not certain.
+        for function in meta_graph.graph_def.library.function:
+            function.node_def.add(name="added", op=op)
 
     return edit
 
