@@ -11,7 +11,7 @@ from tfrec.serving.manager import load_servable
 from tfrec.serving.predict import predict
 from tfrec.serving.servable import Servable
 from tfrec.serving.status import ServingError
-from tfrec.serving.warmup import MAX_WARMUP_RECORDS
+from tfrec.serving.warmup import MAX_WARMUP_RECORDS, warm_up
 
 
 def load_failure(path: Path) -> ServingError:
@@ -133,7 +133,10 @@ def test_warm_up_requests_run_at_load(push, predict_request, tmp_path):
     requests = [predict_request(x=[1.0]), predict_request(signature="slow", steps=np.int64(3))]
     version = push(tmp_path / "model", "1", warmup=requests)
 
-    load_servable(version).close()
+    servable = Servable.load(version)
+
+    assert warm_up(servable) == 2
+    servable.close()
 
 
 def test_failing_warm_up_request_fails_the_load(push, predict_request, tmp_path):

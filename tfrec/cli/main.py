@@ -1,6 +1,7 @@
 """The `tfrec` command."""
 
 import logging
+import os
 import sys
 
 import click
@@ -33,6 +34,8 @@ for command in (run, *STAGE_COMMANDS, serve, query):
 
 def main() -> None:
     """Runs the command; a user's error leaves as one line and exit status 2."""
+    # gRPC's core would print a line of its own beside ours, e.g. when a port is in use.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     errors = Console(stderr=True)
     logging.basicConfig(
         level=logging.ERROR,
