@@ -10,6 +10,8 @@ from shop import Shop
 from tfrec.stages.experiment import Experiment
 
 TIMEOUT_SECONDS = 240
+WIDE = 1200
+"""Floats per row of the run's item table."""
 
 
 def tfrec(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -43,7 +43,7 @@ def test_items_are_scored_by_the_dot_product_with_the_embedded_query(
         recent=[["a", "b"], []],
         channel=["web", None],
     )
-    ranker = EmbeddingRanker.of(model, ITEMS)
+    ranker = EmbeddingRanker(model, ITEMS)
 
     assert ranker.embed(queries).tolist() == [[2, 3], [0, 0]]
     assert ranker.scores(queries).tolist() == [[2, 3, 10], [0, 0, 0]]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
-from command import Run, tfrec
+from command import WIDE, Run, tfrec
+from shop import ITEMS
 
 from tfrec.cli.main import cli
 from tfrec.errors import UserError
@@ -50,14 +51,16 @@ def test_rejected_rows_are_counted_and_kept(run: Run) -> None:
     ]
 
 
-def test_tables_are_spread_over_both_parameter_servers(run: Run) -> None:
-    """Each server writes the shards it holds to a checkpoint file of its own."""
+def test_a_table_is_sharded_over_both_parameter_servers(run: Run) -> None:
+    """Each server writes what it holds to a file of its own: half the table, half its slots."""
     checkpoints = run.experiment.trained.path / "checkpoints"
-    latest = tf.train.latest_checkpoint(str(checkpoints))
+    latest = Path(tf.train.latest_checkpoint(str(checkpoints)))
 
-    sizes = [file.stat().st_size for file in Path(latest).parent.glob("*.data-*-of-00003")]
+    sizes = sorted(file.stat().st_size for file in checkpoints.glob(f"{latest.name}.data-*"))
 
-    assert sum(size > 3000 for size in sizes) >= 2
+    table_and_slots = 2 * 4 * ITEMS * WIDE
+    assert len(sizes) == 3
+    assert all(0.4 * table_and_slots < size < 0.6 * table_and_slots for size in sizes[1:])
 
 
 def test_the_index_finds_what_exact_search_finds(run: Run) -> None:

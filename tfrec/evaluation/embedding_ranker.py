@@ -1,7 +1,5 @@
 """A trained two-tower model as a ranker of the whole catalogue."""
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 import tensorflow as tf
 
@@ -11,20 +9,11 @@ from tfrec.data.query_set import QuerySet
 class EmbeddingRanker:
     """Scores every item by the dot product of its vector and the query's, exactly."""
 
-    def __init__(
-        self,
-        embed_query: Callable[..., dict[str, tf.Tensor]],
-        features: Sequence[str],
-        items: np.ndarray,
-    ) -> None:
-        """Takes a model's `embed_query` signature, its inputs, and `[items, dim]` vectors."""
-        self._embed_query, self._features, self._items = embed_query, features, items
-
-    @classmethod
-    def of(cls, model: tf.Module, items: np.ndarray) -> "EmbeddingRanker":
-        """Takes a loaded SavedModel of a trained model, and `[items, dim]` vectors."""
-        embed_query = model.signatures["embed_query"]
-        return cls(embed_query, list(embed_query.structured_input_signature[1]), items)
+    def __init__(self, model: tf.Module, items: np.ndarray) -> None:
+        """Takes a loaded SavedModel of a trained model, and the items' `[items, dim]` vectors."""
+        self._embed_query = model.signatures["embed_query"]
+        self._features = list(self._embed_query.structured_input_signature[1])
+        self._items = items
 
     def embed(self, queries: QuerySet) -> np.ndarray:
         """Embeds raw queries as a client would send them: `[shoppers, dim]` float32."""

@@ -53,7 +53,7 @@ def evaluate(
         embeddings = indexed.embeddings()
         model = tf.saved_model.load(str(trained.saved_model))
         counts = item_counts(data.events, data.windows[TRAIN], len(embeddings))
-        rankers: dict[str, Ranker] = {MODEL: EmbeddingRanker.of(model, embeddings)}
+        rankers: dict[str, Ranker] = {MODEL: EmbeddingRanker(model, embeddings)}
         rankers |= {name: BASELINES[name](counts) for name in config.baselines}
         results = {}
         for done, (name, ranker) in enumerate(rankers.items()):

@@ -69,7 +69,7 @@ def index(
         built = Scann(embeddings)
         reporter.step("measuring recall against exact search")
         queries = QuerySet.read(data.queries(VALIDATION))
-        vectors = EmbeddingRanker.of(model, embeddings).embed(queries)
+        vectors = EmbeddingRanker(model, embeddings).embed(queries)
         exact = BruteForce(tf.constant(embeddings))
         recall = keep_promise(built, exact, vectors, config.promise)
         _save(built, embeddings.shape[1], ItemIndex(directory).saved_model)

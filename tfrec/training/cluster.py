@@ -84,7 +84,7 @@ def _start(name: str, tf_config: object, job: Path, logs: Path) -> _Task:
     if tf_config is not None:
         environment["TF_CONFIG"] = json.dumps(tf_config)
     log = logs / f"{name}.log"
-    with log.open("w") as errors:
+    with log.open("a") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "tfrec.training.task", str(job), FOLLOW_STDIN],
             stdin=subprocess.PIPE,
