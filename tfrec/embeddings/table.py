@@ -11,11 +11,19 @@ class EmbeddingTable(tf_keras.layers.Layer):
     worker asks them only for the distinct rows of its batch.
     """
 
-    def __init__(self, rows: int, dim: int, name: str | None = None) -> None:
-        """Describes a table of `rows` rows of `dim` floats each."""
+    def __init__(self, rows: int, dim: int, unknown_rows: int = 0, name: str | None = None) -> None:
+        """Describes a table.
+
+        Args:
+          rows: all of them.
+          dim: floats of each.
+          unknown_rows: how many of them, the last ones, stand for unknown and missing values.
+          name: of the layer.
+        """
         super().__init__(name=name)
         self.rows = rows
         self.dim = dim
+        self.unknown_rows = unknown_rows
 
     def build(self, _: tf.TensorShape) -> None:
         """Makes the variable, uniformly random around zero."""

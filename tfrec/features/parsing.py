@@ -4,7 +4,15 @@ from collections.abc import Sequence as Names
 
 import tensorflow as tf
 
-from tfrec.features.spec import FeatureSpec
+from tfrec.features.spec import (
+    Feature,
+    FeatureSpec,
+    MultiCategorical,
+    Numeric,
+    Sequence,
+    Text,
+    Vector,
+)
 
 ITEM_ROW = "_item_row"
 """The catalogue row of an Example's item: int64, dense, the same in every artefact of a run."""
@@ -18,6 +26,12 @@ REPEAT = "_repeat"
 WEIGHT = "_weight"
 """How much an Example counts in the loss: float32."""
 
+LABEL = "_label"
+"""Whether a labelled Example's shopper took the item: int64, 0 or 1."""
+
+_ROWS = tf.io.FixedLenFeature([], tf.int64)
+_NUMBER = tf.io.FixedLenFeature([], tf.float32)
+
 
 def parsing_spec(spec: FeatureSpec, names: Names[str]) -> dict[str, object]:
     """Describes transformed Examples to `tf.io.parse_example`.
@@ -27,10 +41,17 @@ def parsing_spec(spec: FeatureSpec, names: Names[str]) -> dict[str, object]:
       names: which features to parse; `ITEM_ROW` is always among what is parsed.
 
     Returns:
-      Name -> int64 `[batch]` for a category and the item row, ragged int64 `[batch, <=last]` for
-      a sequence.
+      Name -> what `preprocessing_fn` says it is, with ragged for sparse, and int64 `[batch]` for
+      the item row.
     """
-    scalar = tf.io.FixedLenFeature([], tf.int64)
-    ragged = tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
-    parsed = {name: ragged if name in spec.sequences else scalar for name in names}
-    return {ITEM_ROW: scalar, **parsed}
+    return {ITEM_ROW: _ROWS, **{name: _parsing(spec[name]) for name in names}}
+
+
+def _parsing(feature: Feature) -> object:
+    if isinstance(feature, MultiCategorical | Sequence | Text):
+        return tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
+    if isinstance(feature, Vector):
+        return tf.io.FixedLenFeature([feature.dim], tf.float32)
+    if isinstance(feature, Numeric) and feature.transform != "bucketise" and feature.role != "time":
+        return _NUMBER
+    return _ROWS

@@ -1,55 +1,174 @@
 """FeatureSpec: the single description of the columns that a model sees."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, RootModel, model_validator
 
 from tfrec.config import Section
 
-Role = Literal["user", "item", "context"]
+Role = Literal["user", "item", "context", "label", "weight", "time"]
+Lookup = Literal["vocabulary", "hash", "identity"]
+Positive = Annotated[int, Field(gt=0)]
+
+MODEL_ROLES: tuple[Role, ...] = ("user", "item", "context")
+"""Roles of what a model takes; the other roles accompany an Example and are never served."""
 
 
 class Categorical(Section):
-    """One of a vocabulary of strings.
-
-    The vocabulary is fitted on the training rows; a value outside it, or none at all, takes the
-    one out-of-vocabulary row behind the vocabulary's rows.
+    """One string, looked up in an embedding table.
 
     Attributes:
       role: whether the column describes the shopper, the item or the moment.
       embedding: floats per row of the embedding table.
+      lookup: how a string finds its row. `vocabulary` is fitted on the training rows; `hash` takes
+        a hash modulo `rows`, so that strings may share one; `identity` takes whole numbers from 0
+        to `rows - 1` as they are.
+      rows: of the table, for `hash` and `identity`; for `vocabulary` the most values to keep, the
+        most frequent ones.
       min_count: training rows a value needs to enter the vocabulary.
-      unknown_share: share of training examples in which the value is hidden, so that the
-        out-of-vocabulary row learns to stand for values never seen.
+      unknown_rows: rows behind the others. A value outside the vocabulary or the range takes one of
+        them by its hash; a missing value takes one of them too.
+      unknown_share: share of training examples in which the value is hidden, so that the unknown
+        rows learn to stand for values never seen.
+    """
+
+    role: Literal["user", "item", "context"]
+    kind: Literal["categorical"]
+    embedding: Positive
+    lookup: Lookup = "vocabulary"
+    rows: Positive | None = None
+    min_count: Positive = 1
+    unknown_rows: Positive = 1
+    unknown_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
+
+    @model_validator(mode="after")
+    def _lookup_has_what_it_needs(self) -> "Categorical":
+        return _check_lookup(self)
+
+
+class MultiCategorical(Section):
+    """Several strings at once, such as genres; their embeddings are averaged.
+
+    Attributes:
+      separator: splits a column of text, e.g. `|`; columns of lists need none.
+    """
+
+    role: Literal["user", "item", "context"]
+    kind: Literal["multi_categorical"]
+    embedding: Positive
+    separator: Annotated[str, Field(min_length=1)] | None = None
+    lookup: Lookup = "vocabulary"
+    rows: Positive | None = None
+    min_count: Positive = 1
+    unknown_rows: Positive = 1
+
+    @model_validator(mode="after")
+    def _lookup_has_what_it_needs(self) -> "MultiCategorical":
+        return _check_lookup(self)
+
+
+class Numeric(Section):
+    """One number.
+
+    Attributes:
+      role: `label` and `weight` are written beside an Example as float32 and `time` as int64
+        seconds since 1970; all three as they are, and no row may lack them.
+      transform: `standardise` to mean 0 and variance 1; `log` takes log(1 + x) before;
+        `bucketise` cuts at quantiles and embeds the bucket. All are fitted on training rows. A
+        missing number becomes the mean, or has a bucket of its own.
+      buckets: how many, for `bucketise`.
+      embedding: floats per bucket.
+      min: rows with a smaller number are rejected.
+      max: rows with a larger one are.
     """
 
     role: Role
-    kind: Literal["categorical"]
-    embedding: Annotated[int, Field(gt=0)]
-    min_count: Annotated[int, Field(gt=0)] = 1
-    unknown_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    kind: Literal["numeric"]
+    transform: Literal["none", "standardise", "log", "bucketise"] = "none"
+    buckets: Annotated[int, Field(ge=2)] | None = None
+    embedding: Positive | None = None
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _model_inputs_are_standardised(cls, content: object) -> object:
+        if isinstance(content, dict) and content.get("role") in MODEL_ROLES:
+            return {"transform": "standardise", **content}
+        return content
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> "Numeric":
+        if self.role not in MODEL_ROLES and self.transform != "none":
+            raise ValueError(f"role {self.role} is written as it is; leave transform out")
+        if (self.transform == "bucketise") != bool(self.buckets and self.embedding):
+            raise ValueError("transform bucketise needs buckets and embedding; no other takes them")
+        if self.transform == "log" and (self.min is None or self.min <= -1):
+            raise ValueError("transform log needs a min above -1, e.g. min: 0")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is more than max {self.max}")
+        return self
 
 
 class Sequence(Section):
     """The shopper's most recent values of another feature, oldest first.
 
-    It shares that feature's vocabulary and embedding table. Preparation builds it from the events
+    It shares that feature's lookup and embedding table. Preparation builds it from the events
     strictly before the example's own time, so an example never sees its own basket.
 
     Attributes:
       role: always `user`.
       of: name of the categorical feature.
       last: how many values to keep at the most.
+      within: `history` looks at all earlier events, `session` at those of the running visit.
+      types: only events of these types; by default those that count as examples.
     """
 
     role: Literal["user"]
     kind: Literal["sequence"]
     of: str
-    last: Annotated[int, Field(gt=0)]
+    last: Positive
+    within: Literal["history", "session"] = "history"
+    types: tuple[str, ...] = ()
 
 
-Feature = Annotated[Categorical | Sequence, Field(discriminator="kind")]
+class Text(Section):
+    """Free text as a bag of hashed n-grams of its words, in lower case; embeddings are averaged.
+
+    Attributes:
+      rows: of the embedding table; n-grams that fall together share one.
+      ngrams: words of the longest n-gram; all shorter ones are taken too.
+
+    Source: Weinberger et al., Feature Hashing for Large Scale Multitask Learning, ICML 2009.
+    """
+
+    role: Literal["user", "item", "context"]
+    kind: Literal["text"]
+    embedding: Positive
+    rows: Positive
+    ngrams: Annotated[int, Field(ge=1, le=5)] = 2
+
+
+class Vector(Section):
+    """An embedding made elsewhere, taken as it is; zeros where there is none.
+
+    Attributes:
+      dim: floats of each.
+      separator: splits a column of text into numbers; columns of lists need none.
+    """
+
+    role: Literal["user", "item", "context"]
+    kind: Literal["vector"]
+    dim: Positive
+    separator: Annotated[str, Field(min_length=1)] | None = None
+
+
+Feature = Annotated[
+    Categorical | MultiCategorical | Numeric | Sequence | Text | Vector,
+    Field(discriminator="kind"),
+]
+Kind = TypeVar("Kind", Categorical, MultiCategorical, Numeric, Sequence, Text, Vector)
 
 
 class FeatureSpec(RootModel[dict[str, Feature]]):
@@ -81,20 +200,47 @@ class FeatureSpec(RootModel[dict[str, Feature]]):
                 )
         return self
 
-    def __getitem__(self, name: str) -> Categorical | Sequence:
+    def __getitem__(self, name: str) -> Feature:
         """Returns a feature by its name."""
         return self.root[name]
+
+    def of_kind(self, kind: type[Kind]) -> Mapping[str, Kind]:
+        """The features of one kind."""
+        return {name: f for name, f in self.root.items() if isinstance(f, kind)}
 
     @property
     def categories(self) -> Mapping[str, Categorical]:
         """The categorical features."""
-        return {name: f for name, f in self.root.items() if isinstance(f, Categorical)}
+        return self.of_kind(Categorical)
 
     @property
     def sequences(self) -> Mapping[str, Sequence]:
         """The sequence features."""
-        return {name: f for name, f in self.root.items() if isinstance(f, Sequence)}
+        return self.of_kind(Sequence)
+
+    @property
+    def columns(self) -> Mapping[str, Feature]:
+        """The features that the shop's data hold; sequences are made of others."""
+        return {name: f for name, f in self.root.items() if not isinstance(f, Sequence)}
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the features that a model takes."""
+        return self.of_role(*MODEL_ROLES)
 
     def of_role(self, *roles: Role) -> list[str]:
         """Names of the features that have one of `roles`, in the order of the config."""
         return [name for name, feature in self.root.items() if feature.role in roles]
+
+
+Looked = TypeVar("Looked", Categorical, MultiCategorical)
+
+
+def _check_lookup(feature: Looked) -> Looked:
+    if feature.lookup == "vocabulary":
+        return feature
+    if feature.rows is None:
+        raise ValueError(f"lookup {feature.lookup} needs rows, the size of its table")
+    if feature.min_count > 1:
+        raise ValueError(f"lookup {feature.lookup} has no vocabulary; leave min_count out")
+    return feature

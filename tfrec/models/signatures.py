@@ -27,17 +27,20 @@ def save_model(model: TwoTower, transform: tft.TFTransformOutput, path: Path) ->
     """
     module = tf.Module()
     module.weights = model.weights
-    module.transform = transform.transform_features_layer()
+    layer = transform.transform_features_layer()
+    # What the layer holds, not the layer: Keras would trace it, and AutoGraph would rewrite all of
+    # `tf_keras` on the way through it, which takes longer than all the rest of saving.
+    module.transform = layer._saved_model_loader_tracked_dict
     item_parsing = parsing_spec(model.spec, model.item_features)
 
     @tf.function(autograph=False, input_signature=[raw_inputs(model.spec, model.query_features)])
     def embed_query(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        transformed = _transform(module.transform, model, features)
+        transformed = _transform(layer, features)
         return {EMBEDDING: model.embed_query(transformed)}
 
     @tf.function(autograph=False, input_signature=[raw_inputs(model.spec, model.item_features)])
     def embed_item(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        transformed = _transform(module.transform, model, features)
+        transformed = _transform(layer, features)
         return {EMBEDDING: model.embed_item(transformed)}
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, "examples")])
@@ -53,11 +56,17 @@ def save_model(model: TwoTower, transform: tft.TFTransformOutput, path: Path) ->
 
 
 def _transform(
-    layer: tf.Module, model: TwoTower, raw: dict[str, tf.Tensor]
+    layer: tf.Module, raw: dict[str, tf.Tensor]
 ) -> dict[str, tf.Tensor | tf.RaggedTensor]:
-    """Raw strings -> rows of vocabularies, sequences as ragged tensors."""
-    rows = layer(sparse_inputs(raw))
+    """Raw features -> transformed ones, with ragged tensors for sparse ones."""
+    columns = layer(sparse_inputs(raw))
     return {
-        name: tf.RaggedTensor.from_sparse(column) if name in model.spec.sequences else column
-        for name, column in rows.items()
+        name: _ragged(column) if isinstance(column, tf.SparseTensor) else column
+        for name, column in columns.items()
     }
+
+
+def _ragged(column: tf.SparseTensor) -> tf.RaggedTensor:
+    """Closes the gaps where a client left a place empty, which `from_sparse` would refuse."""
+    rows, count = column.indices[:, 0], column.dense_shape[0]
+    return tf.RaggedTensor.from_value_rowids(column.values, rows, nrows=count, validate=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +13,8 @@ from pydantic import Field
 from tfrec.config import Section
 from tfrec.embeddings.features import FeatureEmbedding, Features, embedding_tables
 from tfrec.features import FeatureSpec
-from tfrec.features.parsing import ITEM_ROW, WEIGHT
+from tfrec.features.parsing import ITEM_ROW, WEIGHT, parsing_spec
+from tfrec.features.plan import Table
 from tfrec.layers import mlp
 from tfrec.losses import in_batch_softmax
 
@@ -24,12 +25,12 @@ class ModelInputs:
 
     Attributes:
       spec: the features.
-      table_rows: categorical feature -> rows of its embedding table.
+      tables: feature -> its embedding table; see `embedding_plan`.
       item_share: `[items]` float32, each item's share of the training examples.
     """
 
     spec: FeatureSpec
-    table_rows: dict[str, int]
+    tables: dict[str, Table]
     item_share: np.ndarray
 
 
@@ -64,7 +65,7 @@ class TwoTower(tfrs.Model):
         self.embedding_dim = settings.embedding_dim
         self.query_features = inputs.spec.of_role("user", "context")
         self.item_features = inputs.spec.of_role("item")
-        tables = embedding_tables(inputs.spec, inputs.table_rows)
+        tables = embedding_tables(inputs.tables)
         self._query_embedding = FeatureEmbedding(inputs.spec, self.query_features, tables)
         self._item_embedding = FeatureEmbedding(inputs.spec, self.item_features, tables)
         self._query_tower = self.query_tower()
@@ -73,12 +74,9 @@ class TwoTower(tfrs.Model):
         self._mean_loss = tf_keras.metrics.Mean("mean_loss")
 
     def make_variables(self) -> None:
-        """Makes all variables now, by embedding one example without a value."""
-        empty = tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int64), [0])
-        example = {
-            name: empty if name in self.spec.sequences else tf.zeros([1], tf.int64)
-            for name in (*self.query_features, *self.item_features)
-        }
+        """Makes all variables now, by embedding one example of zeros and empty lists."""
+        parsing = parsing_spec(self.spec, [*self.query_features, *self.item_features])
+        example = {name: _zeros(feature) for name, feature in parsing.items()}
         self.embed_query(example)
         self.embed_item(example)
 
@@ -138,6 +136,13 @@ class TwoTower(tfrs.Model):
     def test_step(self, inputs: Features) -> dict[str, tf.Tensor]:
         """Measures the loss of a batch."""
         return super().test_step(inputs)
+
+
+def _zeros(parsing: Any) -> tf.Tensor | tf.RaggedTensor:
+    """Makes a batch of one example of what `parsing_spec` describes."""
+    if isinstance(parsing, tf.io.RaggedFeature):
+        return tf.RaggedTensor.from_row_lengths(tf.zeros([0], parsing.dtype), [0])
+    return tf.zeros([1, *parsing.shape], parsing.dtype)
 
 
 def _first_of_each(
