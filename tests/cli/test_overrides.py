@@ -1,6 +1,7 @@
 import pytest
+import yaml
 
-from tfrec.cli.overrides import parse
+from tfrec.cli.overrides import for_beam, parse
 from tfrec.errors import UserError
 
 
@@ -33,3 +34,24 @@ def test_argument_that_is_no_option_is_refused(arguments: list[str]) -> None:
 def test_option_without_a_value_is_refused() -> None:
     with pytest.raises(UserError, match=r"--training\.workers: lacks a value"):
         parse(["--name", "shop", "--training.workers"])
+
+
+def test_names_without_a_dot_are_options_of_beam_but_for_the_configs_own() -> None:
+    values = {"name": "shop", "data.seed": "1", "runner": "FlinkRunner", "parallelism": "3"}
+
+    assert {name: yaml.safe_load(value) for name, value in for_beam(values, {"name"}).items()} == {
+        "name": "shop",
+        "data.seed": 1,
+        "data.beam.runner": "FlinkRunner",
+        "data.beam.parallelism": "3",
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("[local]", "[local]"), ("1.20", "1.20"), ('say "hi"', 'say "hi"'), ("true", True)],
+)
+def test_options_of_beam_are_taken_as_written(written: str, meant: object) -> None:
+    (value,) = for_beam({"option": written}, ()).values()
+
+    assert yaml.safe_load(value) == meant

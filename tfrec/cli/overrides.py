@@ -1,6 +1,7 @@
 """Options that are not declared: config values by dotted name, features by their own."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 
 from tfrec.errors import UserError
 
@@ -33,3 +34,24 @@ def parse(arguments: Sequence[str]) -> dict[str, str]:
             value = remaining.pop(0)
         values[name] = value
     return values
+
+
+def for_beam(values: Mapping[str, str], fields: Collection[str]) -> dict[str, str]:
+    """Takes names without a dot, but for the config's own, for options of Beam.
+
+    Args:
+      values: name -> value, as written.
+      fields: names of the config's fields.
+
+    Returns:
+      Dotted name -> value, as YAML. An option's value is what is written, whatever it is in YAML:
+      `[local]` is no list and `1.20` no number.
+    """
+    dotted = {}
+    for name, value in values.items():
+        if "." in name or name in fields:
+            dotted[name] = value
+        else:
+            switch = value in ("true", "false")
+            dotted[f"data.beam.{name}"] = value if switch else json.dumps(value)
+    return dotted

@@ -22,15 +22,22 @@ _EPILOGUE = """\b
 Any value of the config can be given by its dotted name:
   tfrec {name} configs/complete_journey.yaml --training.workers 4
 """
+_BEAM_EPILOGUE = """
+\b
+Options of Beam, which runs preparation, need no dots:
+  tfrec {name} configs/complete_journey.yaml --runner FlinkRunner --flink_master localhost:8081
+"""
+_RUN_BEAM = {"run", "prepare"}
 
 
 def _experiment_command(name: str, purpose: str, act: Callable[[Any], None]) -> click.Command:
     """Makes a command that loads an experiment and acts on it."""
+    epilogue = _EPILOGUE + _BEAM_EPILOGUE if name in _RUN_BEAM else _EPILOGUE
 
     @click.command(
         name,
         help=purpose,
-        epilog=_EPILOGUE.format(name=name),
+        epilog=epilogue.format(name=name),
         context_settings=overrides.OPEN,
     )
     @click.argument("config")
@@ -44,20 +51,18 @@ def _experiment_command(name: str, purpose: str, act: Callable[[Any], None]) -> 
     def command(
         config: str, model: str | None, strategy: str | None, values: tuple[str, ...]
     ) -> None:
-        act(_load(config, model, strategy, values))
+        from tfrec.stages.experiment import Experiment, ExperimentConfig
+
+        changes = overrides.parse(values)
+        if name in _RUN_BEAM:
+            changes = overrides.for_beam(changes, ExperimentConfig.model_fields)
+        if model:
+            changes["model.template"] = model
+        if strategy:
+            changes["training.strategy"] = strategy
+        act(Experiment.load(config, overrides=changes))
 
     return command
-
-
-def _load(config: str, model: str | None, strategy: str | None, values: tuple[str, ...]) -> Any:
-    from tfrec.stages.experiment import Experiment
-
-    changes = overrides.parse(values)
-    if model:
-        changes["model.template"] = model
-    if strategy:
-        changes["training.strategy"] = strategy
-    return Experiment.load(config, overrides=changes)
 
 
 def _run(experiment: Any) -> None:
