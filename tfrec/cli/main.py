@@ -9,6 +9,9 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 import tfrec
+from tfrec.cli.data import data
+from tfrec.cli.datasets import datasets
+from tfrec.cli.features import features
 from tfrec.cli.query import query
 from tfrec.cli.serve import serve
 from tfrec.cli.stages import STAGE_COMMANDS, run
@@ -28,7 +31,7 @@ def cli() -> None:
     """
 
 
-for command in (run, *STAGE_COMMANDS, serve, query):
+for command in (run, *STAGE_COMMANDS, serve, query, data, datasets, features):
     cli.add_command(command)
 
 
