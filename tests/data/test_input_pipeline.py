@@ -2,42 +2,56 @@ from collections import Counter
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfrec.config import validate
-from tfrec.data.input_pipeline import read_examples, read_serialized
+from tfrec.data import input_pipeline
+from tfrec.data.input_pipeline import read_examples, read_serialized, read_shuffled
 from tfrec.features import FeatureSpec
 from tfrec.features.parsing import ITEM_ROW, REPEAT, TIME, WEIGHT
 
-FILES, ROWS_PER_FILE, BATCH = 8, 50, 20
-ROWS = FILES * ROWS_PER_FILE
+ROWS, BATCH = 400, 20
+BATCHES = ROWS // BATCH
+LENGTHS = (70, 3, 90, 0, 65, 82, 41, 49)
 SPEC = validate(
     FeatureSpec,
     {
         "sku": {"role": "item", "kind": "categorical", "embedding": 2},
         "recent": {"role": "user", "kind": "sequence", "of": "sku", "last": 3},
+        "trust": {"role": "weight", "kind": "numeric"},
     },
 )
+
+Files = dict[str, int]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_examples(tmp_path_factory.mktemp("examples"), FILES)
+    return write_files(tmp_path_factory.mktemp("examples"), LENGTHS)
 
 
-def write_examples(folder: Path, files: int) -> Path:
-    """Spreads examples, numbered by their item row, over files."""
-    for file, rows in enumerate(np.arange(ROWS).reshape(files, -1)):
-        with tf.io.TFRecordWriter(str(folder / f"{file}.tfrecord")) as writer:
-            for row in rows.tolist():
-                writer.write(example(row))
+@pytest.fixture
+def files() -> Files:
+    return name_files(LENGTHS)
+
+
+def name_files(lengths: tuple[int, ...]) -> Files:
+    return {f"{number:02d}.tfrecord": length for number, length in enumerate(lengths)}
+
+
+def write_files(folder: Path, lengths: tuple[int, ...]) -> Path:
+    """Spreads examples, numbered by their item row, over files of some lengths."""
+    rows = iter(range(sum(lengths)))
+    for name, length in name_files(lengths).items():
+        with tf.io.TFRecordWriter(str(folder / name)) as writer:
+            for _ in range(length):
+                writer.write(example(next(rows)))
     return folder
 
 
 def example(row: int) -> bytes:
-    values = {
+    integers = {
         ITEM_ROW: [row],
         "sku": [row * 10],
         "recent": [row] * (row % 4),
@@ -46,8 +60,10 @@ def example(row: int) -> bytes:
     }
     features = {
         name: tf.train.Feature(int64_list=tf.train.Int64List(value=value))
-        for name, value in values.items()
+        for name, value in integers.items()
     }
+    for name, value in ((WEIGHT, row / 4), ("trust", 2.0)):
+        features[name] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
@@ -58,23 +74,27 @@ def item_rows(batches: tf.data.Dataset) -> list[list[int]]:
 def test_batch_holds_features_and_what_an_example_carries_beside_them(folder: Path) -> None:
     batch = next(iter(read_examples(folder, SPEC, BATCH)))
 
-    assert sorted(batch) == [ITEM_ROW, REPEAT, TIME, WEIGHT, "recent", "sku"]
+    assert sorted(batch) == [ITEM_ROW, REPEAT, TIME, WEIGHT, "recent", "sku", "trust"]
     rows = batch[ITEM_ROW].numpy()
     assert batch["sku"].numpy().tolist() == (rows * 10).tolist()
     assert batch["recent"].to_list() == [[row] * (row % 4) for row in rows.tolist()]
     assert batch[TIME].numpy().tolist() == (1000 + rows).tolist()
     assert batch[REPEAT].numpy().tolist() == (rows % 2).tolist()
-    assert batch[WEIGHT].numpy().tolist() == [1.0] * BATCH
 
 
-def test_weight_is_made_of_the_batch(folder: Path) -> None:
-    batches = read_examples(
-        folder, SPEC, BATCH, weight=lambda batch: tf.cast(batch[REPEAT], tf.float32) + 0.5
-    )
+def test_weight_is_that_of_the_event_times_features_of_role_weight_times_what_is_given(
+    folder: Path,
+) -> None:
+    def weight(batch: input_pipeline.Batch) -> tf.Tensor:
+        return tf.cast(batch[REPEAT], tf.float32) + 0.5
 
-    batch = next(iter(batches))
+    plain = next(iter(read_examples(folder, SPEC, BATCH)))
+    weighed = next(iter(read_examples(folder, SPEC, BATCH, weight)))
 
-    assert (batch[WEIGHT].numpy() == batch[REPEAT].numpy() + 0.5).all()
+    assert plain[WEIGHT].numpy().tolist() == [row / 4 * 2 for row in range(BATCH)]
+    assert weighed[WEIGHT].numpy().tolist() == [
+        row / 4 * 2 * (row % 2 + 0.5) for row in range(BATCH)
+    ]
 
 
 def test_reading_in_order_gives_every_example_once_and_the_rest_that_fills_no_batch(
@@ -83,71 +103,159 @@ def test_reading_in_order_gives_every_example_once_and_the_rest_that_fills_no_ba
     batches = item_rows(read_examples(folder, SPEC, batch_size=150))
 
     assert [len(batch) for batch in batches] == [150, 150, 100]
-    assert sorted(chain.from_iterable(batches)) == list(range(ROWS))
-    assert batches == item_rows(read_examples(folder, SPEC, batch_size=150))
+    assert list(chain.from_iterable(batches)) == list(range(ROWS))
 
 
-@pytest.mark.parametrize("files", [1, 2, 8])
-def test_one_pass_of_shuffled_reading_covers_all_but_what_waits_to_be_shuffled(
-    tmp_path: Path, files: int
+def test_an_epoch_holds_every_example_once(folder: Path, files: Files) -> None:
+    batches = item_rows(read_shuffled(folder, files, SPEC, BATCH, seed=1).take(3 * BATCHES))
+
+    for start in range(0, 3 * BATCHES, BATCHES):
+        epoch = chain.from_iterable(batches[start : start + BATCHES])
+        assert sorted(epoch) == list(range(ROWS))
+
+
+def test_an_epoch_leaves_out_a_rest_that_fills_no_batch_another_one_each_time(
+    tmp_path: Path,
 ) -> None:
-    folder = write_examples(tmp_path, files)
+    lengths, batch_size = (ROWS,), 49
+    folder = write_files(tmp_path, lengths)
+    whole = ROWS // batch_size
+    reader = read_shuffled(folder, name_files(lengths), SPEC, batch_size, seed=1)
 
-    batches = item_rows(
-        read_examples(folder, SPEC, BATCH, shuffle=True, seed=1).take(ROWS // BATCH)
+    batches = item_rows(reader.take(25 * whole))
+
+    for start in range(0, len(batches), whole):
+        assert len(set(chain(*batches[start : start + whole]))) == whole * batch_size
+    assert set(chain.from_iterable(batches)) == set(range(ROWS))
+
+
+def test_files_are_read_in_another_order_each_epoch(tmp_path: Path) -> None:
+    lengths = (BATCH,) * 40
+    folder = write_files(tmp_path, lengths)
+    batches = read_shuffled(folder, name_files(lengths), SPEC, BATCH, seed=1)
+
+    epochs = item_rows(batches.take(40 + 8))
+
+    first, second = (
+        {row // BATCH for row in chain.from_iterable(window)}
+        for window in (epochs[:8], epochs[40:])
     )
-
-    waiting = 4 * BATCH
-    assert len(set(chain.from_iterable(batches))) >= ROWS - waiting
-
-
-def test_shuffled_reading_goes_on_for_ever_and_reads_all_alike(folder: Path) -> None:
-    epochs = 5
-
-    batches = item_rows(
-        read_examples(folder, SPEC, BATCH, shuffle=True, seed=1).take(epochs * ROWS // BATCH)
-    )
-
-    assert {len(batch) for batch in batches} == {BATCH}
-    times_seen = Counter(chain.from_iterable(batches))
-    assert set(times_seen) == set(range(ROWS))
-    assert set(times_seen.values()) <= {epochs - 1, epochs, epochs + 1}
+    assert len(first) == len(second) == 8
+    assert first != second
 
 
-@pytest.mark.parametrize("shuffle", [False, True])
-def test_readers_share_the_files_among_them(folder: Path, shuffle: bool) -> None:
-    def read(reader: int) -> set[int]:
-        share = (3, tf.constant(reader, tf.int64))
-        batches = read_examples(folder, SPEC, BATCH, shuffle=shuffle, seed=1, share=share)
-        return set(chain.from_iterable(item_rows(batches.take(4 * ROWS // BATCH))))
+def test_more_files_than_are_read_at_a_time_are_all_read_once(tmp_path: Path) -> None:
+    lengths = (10,) * 39 + (50,)
+    folder = write_files(tmp_path, lengths)
+    batches = read_shuffled(folder, name_files(lengths), SPEC, BATCH, seed=1)
 
-    first, second, third = map(read, range(3))
+    epochs = item_rows(batches.take(2 * sum(lengths) // BATCH))
 
-    assert len(first) + len(second) + len(third) == ROWS
-    assert first | second | third == set(range(ROWS))
+    assert Counter(chain.from_iterable(epochs)) == dict.fromkeys(range(sum(lengths)), 2)
 
 
-def test_shuffled_batches_mix_files(folder: Path) -> None:
-    batches = item_rows(read_examples(folder, SPEC, BATCH, shuffle=True, seed=1).take(5))
+def test_each_epoch_has_an_order_of_its_own(folder: Path, files: Files) -> None:
+    batches = item_rows(read_shuffled(folder, files, SPEC, BATCH, seed=1).take(2 * BATCHES))
+
+    assert batches[:BATCHES] != batches[BATCHES:]
+    assert sorted(batches[0]) != sorted(batches[BATCHES])
+
+
+def test_shuffled_batches_mix_files(folder: Path, files: Files) -> None:
+    batches = item_rows(read_shuffled(folder, files, SPEC, BATCH, seed=1).take(5))
 
     for batch in batches:
-        assert len({row // ROWS_PER_FILE for row in batch}) > 1
+        assert len({row // 100 for row in batch}) > 1
         assert batch != sorted(batch)
 
 
-def test_seed_decides_the_order(folder: Path) -> None:
+def test_seed_decides_the_order(folder: Path, files: Files) -> None:
     def read(seed: int) -> list[list[int]]:
-        return item_rows(read_examples(folder, SPEC, BATCH, shuffle=True, seed=seed).take(30))
+        return item_rows(read_shuffled(folder, files, SPEC, BATCH, seed).take(30))
 
     assert read(1) == read(1)
     assert read(1) != read(2)
 
 
-def test_each_pass_has_an_order_of_its_own(folder: Path) -> None:
-    steps = ROWS // BATCH
-    batches = item_rows(read_examples(folder, SPEC, BATCH, shuffle=True, seed=1).take(2 * steps))
+@pytest.mark.parametrize("start", [1, 8, 10, BATCHES - 1, BATCHES, 2 * BATCHES + 13])
+def test_reading_goes_on_where_another_reader_stopped(
+    folder: Path, files: Files, start: int
+) -> None:
+    count = BATCHES + 5
+    whole = item_rows(read_shuffled(folder, files, SPEC, BATCH, seed=1).take(start + count))
 
-    assert batches[:steps] != batches[steps:]
+    rest = item_rows(read_shuffled(folder, files, SPEC, BATCH, seed=1, start=start).take(count))
+
+    assert rest == whole[start:]
+
+
+def test_going_on_counts_only_whole_batches_of_an_epoch(folder: Path, files: Files) -> None:
+    whole = item_rows(read_shuffled(folder, files, SPEC, 150, seed=1).take(7))
+
+    rest = item_rows(read_shuffled(folder, files, SPEC, 150, seed=1, start=3).take(4))
+
+    assert rest == whole[3:]
+
+
+def test_readers_share_the_files_among_them(folder: Path, files: Files) -> None:
+    lengths, rows = list(files.values()), []
+    for reader in range(3):
+        share = (3, tf.constant(reader))
+        epoch = sum(lengths[reader::3]) // BATCH
+        batches = read_shuffled(folder, files, SPEC, BATCH, seed=1, share=share)
+        rows.append(set(chain.from_iterable(item_rows(batches.take(20 * epoch)))))
+
+    assert [len(each) for each in rows] == [sum(lengths[reader::3]) for reader in range(3)]
+    assert set.union(*rows) == set(range(ROWS))
+
+
+def test_a_reader_of_a_share_goes_on_within_its_own_batches(folder: Path, files: Files) -> None:
+    def read(start: int, count: int) -> list[list[int]]:
+        share = (3, tf.constant(1))
+        batches = read_shuffled(folder, files, SPEC, BATCH, seed=1, start=start, share=share)
+        return item_rows(batches.take(count))
+
+    assert read(start=9, count=10) == read(start=0, count=19)[9:]
+
+
+def test_less_than_a_batch_is_an_error(folder: Path, files: Files) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        read_shuffled(folder, files, SPEC, ROWS + 1, seed=1)
+
+
+def test_remote_files_are_read_once_and_in_the_same_order(
+    tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_files(tmp_path, LENGTHS)
+    expected = item_rows(
+        read_shuffled(folder, files, SPEC, BATCH, seed=1, start=30).take(2 * BATCHES)
+    )
+    monkeypatch.setattr(input_pipeline, "is_remote", lambda _: True)
+    batches = iter(read_shuffled(folder, files, SPEC, BATCH, seed=1, start=30))
+
+    found = item_rows([next(batches)])
+    for name in files:
+        (folder / name).unlink()
+    found += item_rows(next(batches) for _ in range(2 * BATCHES - 1))
+
+    assert found == expected
+
+
+def test_remote_files_too_large_for_memory_are_read_every_time(
+    tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_files(tmp_path, LENGTHS)
+    size = sum((folder / name).stat().st_size for name in files)
+    monkeypatch.setattr(input_pipeline, "is_remote", lambda _: True)
+    monkeypatch.setattr(input_pipeline, "_MEMORY_BYTES", size - 1)
+    batches = iter(read_shuffled(folder, files, SPEC, BATCH, seed=1))
+
+    next(batches)
+    for name in files:
+        (folder / name).unlink()
+
+    with pytest.raises(tf.errors.NotFoundError):
+        item_rows(next(batches) for _ in range(2 * BATCHES))
 
 
 def test_serialized_examples_are_read_in_the_order_of_the_files(folder: Path) -> None:

@@ -37,8 +37,8 @@ def test_model_is_made_for_the_prepared_data(job: TrainingJob) -> None:
     assert model.settings.temperature == 0.5
 
 
-def test_training_examples_are_the_events_of_the_training_window(
+def test_training_examples_are_the_events_of_the_training_part(
     job: TrainingJob, prepared: PreparedData
 ) -> None:
-    split = Artifact(prepared.path).manifest.summary["events"]
+    split = Artifact(prepared.path).manifest.summary["examples"]
     assert job.training_examples() == split["train"]

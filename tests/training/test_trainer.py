@@ -8,10 +8,17 @@ from shop import Shop
 
 from tfrec.data.prepared import PreparedData
 from tfrec.errors import UserError
+from tfrec.features import FeatureSpec
 from tfrec.features.parsing import REPEAT, TIME
 from tfrec.training.config import TrainingConfig
 from tfrec.training.job import TrainingJob
-from tfrec.training.trainer import Progress, example_weight, steps_per_epoch, train
+from tfrec.training.trainer import (
+    Progress,
+    check_shares,
+    example_weight,
+    steps_per_epoch,
+    train,
+)
 
 
 def make_job(shop: Shop, prepared: PreparedData, output: Path, **training: object) -> TrainingJob:
@@ -60,10 +67,49 @@ def test_a_seed_makes_training_repeatable(
     assert first != pytest.approx(other, rel=1e-5)
 
 
+def test_training_in_two_goes_sees_the_same_batches_as_in_one(
+    shop: Shop, prepared: PreparedData, tmp_path: Path
+) -> None:
+    def go(name: str, *, epochs: int) -> TrainingJob:
+        job = nothing_hidden(make_job(shop, prepared, tmp_path / name, epochs=epochs))
+        job.output.mkdir(exist_ok=True)
+        train(job, lambda _: None)
+        return job
+
+    in_one = go("one", epochs=2)
+    go("two", epochs=1)
+    in_two = go("two", epochs=2)
+
+    losses = [[line["loss"] for line in epochs(job)] for job in (in_one, in_two)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def nothing_hidden(job: TrainingJob) -> TrainingJob:
+    """Takes away what a model draws at random while it trains."""
+    features = job.features.model_dump()
+    for feature in features.values():
+        if "unknown_share" in feature:
+            feature["unknown_share"] = 0.0
+    return job.model_copy(update={"features": FeatureSpec.model_validate(features)})
+
+
 def test_a_batch_larger_than_the_data_is_refused() -> None:
     assert steps_per_epoch(1000, 300) == 3
     with pytest.raises(UserError, match=r"training.batch_size: 300 is more than the 299 training"):
         steps_per_epoch(299, 300)
+
+
+def test_workers_whose_files_do_not_fill_a_batch_are_refused() -> None:
+    three = TrainingConfig(workers=3, batch_size=100)
+
+    check_shares([60, 50, 100, 40, 50], three)
+    with pytest.raises(
+        UserError,
+        match=r"training.workers: 3 share 4 files of training examples, and one .* 50 examples",
+    ):
+        check_shares([60, 50, 100, 40], three)
+    with pytest.raises(UserError, match=r"training.workers: 3 share 2 files .* gets 0 examples"):
+        check_shares([500, 500], three)
 
 
 def test_examples_weigh_by_age_and_repetition() -> None:

@@ -26,7 +26,7 @@ class TrainingConfig(Section):
         default.
       repeat_weight: how much an example counts whose item the shopper had chosen before; below 1
         the model learns rather what shoppers take up than what they keep buying.
-      seed: of initial values and, but for `parameter_server`, of the order of examples.
+      seed: of initial values and of the order in which a process reads its examples.
     """
 
     strategy: Literal["single", "mirrored", "parameter_server"] = "parameter_server"

@@ -6,11 +6,9 @@ import numpy as np
 import tensorflow_transform as tft
 
 from tfrec.config import Section
-from tfrec.data.catalogue import Catalogue
-from tfrec.data.events import item_counts
 from tfrec.data.prepared import TRAIN, PreparedData
 from tfrec.features import FeatureSpec
-from tfrec.features.transform import table_rows
+from tfrec.features.plan import embedding_plan
 from tfrec.models.template import ModelConfig, load_template
 from tfrec.models.two_tower import ModelInputs, TwoTower
 from tfrec.training.config import TrainingConfig
@@ -52,10 +50,10 @@ class TrainingJob(Section):
         """Makes the template and all its variables."""
         template, settings = load_template(self.model)
         transform = tft.TFTransformOutput(str(self.data.transform))
-        counts = self._item_counts()
+        counts = self.data.item_counts(TRAIN)
         inputs = ModelInputs(
             spec=self.features,
-            table_rows=table_rows(self.features, transform),
+            tables=embedding_plan(self.features, transform),
             item_share=(counts / counts.sum()).astype(np.float32),
         )
         model = template(inputs, settings)
@@ -64,8 +62,4 @@ class TrainingJob(Section):
 
     def training_examples(self) -> int:
         """Counts the training examples."""
-        return int(self._item_counts().sum())
-
-    def _item_counts(self) -> np.ndarray:
-        items = len(Catalogue(self.data.catalogue))
-        return item_counts(self.data.events, self.data.windows[TRAIN], items)
+        return self.data.parts[TRAIN].examples

@@ -6,13 +6,13 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import tensorflow as tf
 import tf_keras
 
-from tfrec.data.input_pipeline import Batch, example_files, read_examples
+from tfrec.data.input_pipeline import Batch, read_shuffled
 from tfrec.data.prepared import TRAIN
 from tfrec.errors import UserError
 from tfrec.features.parsing import REPEAT, TIME
@@ -73,7 +73,7 @@ def train(job: TrainingJob, report: Callable[[Progress], None]) -> None:
     step, whole = model.optimizer.iterations, steps * config.epochs
     with _reporting(step, whole, config.batch_size, keeper, report):
         model.fit(
-            _examples(job, strategy),
+            _examples(job, strategy, int(step.numpy())),
             initial_epoch=int(epoch.numpy()),
             epochs=config.epochs,
             steps_per_epoch=steps,
@@ -158,30 +158,52 @@ def _optimizer(config: TrainingConfig) -> tf_keras.optimizers.Optimizer:
     )
 
 
-def _examples(job: TrainingJob, strategy: tf.distribute.Strategy) -> object:
-    """The input of `fit`; on a cluster each worker reads files of its own."""
-    config, folder = job.training, job.data.examples(TRAIN)
+def _examples(job: TrainingJob, strategy: tf.distribute.Strategy, step: int) -> object:
+    """The input of `fit` from a step on; on a cluster each worker reads files of its own."""
+    config, part = job.training, job.data.parts[TRAIN]
 
-    def read(seed: int | None, share: tuple[int, tf.Tensor] | None = None) -> tf.data.Dataset:
-        weight = example_weight(config, job.data.windows[TRAIN].end)
-        return read_examples(
-            folder, job.features, config.batch_size, weight, shuffle=True, seed=seed, share=share
+    def read(start: int, share: tuple[int, int | tf.Tensor] = (1, 0)) -> tf.data.Dataset:
+        return read_shuffled(
+            job.data.examples(TRAIN),
+            part.files,
+            job.features,
+            config.batch_size,
+            config.seed,
+            example_weight(config, part.last or 0),
+            start,
+            share,
         )
 
     if not isinstance(strategy, tf.distribute.ParameterServerStrategy):
-        return read(config.seed)
-    files = len(example_files(folder))
-    if files < config.workers:
-        raise UserError(
-            f"training.workers: {config.workers} is more than the {files} files of training "
-            "examples; lower it or raise data.shards"
-        )
+        return read(step)
+    check_shares(part.files.values(), config)
 
     def read_share(_: tf.distribute.InputContext) -> tf.data.Dataset:
         worker = tf.distribute.coordinator.experimental_get_current_worker_index()
-        return read(None, (config.workers, worker))
+        # Nobody counts the batches of each worker: they are taken to have been as many.
+        return read(step // config.workers, (config.workers, worker))
 
     return tf_keras.utils.experimental.DatasetCreator(read_share)
+
+
+def check_shares(examples: Iterable[int], config: TrainingConfig) -> None:
+    """Checks that each worker's files fill a batch.
+
+    Args:
+      examples: the number of examples in each file.
+      config: the `training` section.
+
+    Raises:
+      UserError: if they do not.
+    """
+    examples = list(examples)
+    smallest = min(sum(examples[worker :: config.workers]) for worker in range(config.workers))
+    if smallest < config.batch_size:
+        raise UserError(
+            f"training.workers: {config.workers} share {len(examples)} files of training examples, "
+            f"and one of them gets {smallest} examples, less than a batch; lower it or "
+            "training.batch_size, or raise data.shards"
+        )
 
 
 def example_weight(config: TrainingConfig, newest: int) -> Callable[[Batch], tf.Tensor]:
