@@ -1,12 +1,14 @@
 """Reading one experiment's YAML file into frozen, validated sections."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import pydantic
 import yaml
+from pydantic.fields import FieldInfo
 
 from tfrec.errors import UserError
 
@@ -114,36 +116,73 @@ def validate(section: type[SectionT], content: Mapping[str, Any], where: str = "
 def _explain(
     problem: Any, where: str, section: type[pydantic.BaseModel], content: Mapping[str, Any]
 ) -> str:
-    location = _written(problem["loc"], content)
-    name = ".".join(str(part) for part in (where, *location) if part != "")
-    if problem["type"] == "missing":
+    kind, location = problem["type"], problem["loc"]
+    written = _written(location, content, keep_last=kind in ("missing", "extra_forbidden"))
+    name = ".".join(str(part) for part in (where, *written) if part != "")
+    if kind == "missing":
         return f"{name}: missing; add it to the config"
-    if problem["type"] == "extra_forbidden":
-        known = ", ".join(_fields_at(section, problem["loc"][:-1]))
-        return f"{name}: unknown key; known here: {known}" if known else f"{name}: unknown key"
+    if kind == "extra_forbidden":
+        keys = (key for place in _sections_at(section, location[:-1]) for key in place.model_fields)
+        return f"{name}: unknown key; known here: {', '.join(dict.fromkeys(keys))}"
+    if kind.startswith("union_tag"):
+        return _explain_tag(name, problem["ctx"], _sections_at(section, location))
     message = problem["msg"].removeprefix("Value error, ")
     shown = problem["input"]
     return f"{name}: {message}" if isinstance(shown, Mapping) else f"{name}: {shown!r}: {message}"
 
 
-def _written(location: tuple[Any, ...], content: Any) -> list[Any]:
+def _explain_tag(
+    name: str, context: Mapping[str, str], choices: Sequence[type[pydantic.BaseModel]]
+) -> str:
+    key = context["discriminator"].strip("'")
+    tags = (tag for choice in choices for tag in get_args(choice.model_fields[key].annotation))
+    given = f"{context['tag']!r}: unknown" if "tag" in context else "missing"
+    return f"{name}.{key}: {given}; known: {', '.join(tags)}".removeprefix(".")
+
+
+def _written(location: Sequence[Any], content: Any, keep_last: bool) -> list[Any]:
     """Leaves out of a location what stands for a type in it, which nobody wrote."""
-    *path, last = location or ("",)
     written = []
-    for part in path:
-        if isinstance(content, Mapping) and part not in content:
-            continue
-        written.append(part)
-        content = content[part] if isinstance(content, (Mapping, list, tuple)) else None
-    return [*written, last]
+    for place, part in enumerate(location, 1):
+        found = (
+            part in content
+            if isinstance(content, Mapping)
+            else isinstance(content, list | tuple) and isinstance(part, int)
+        )
+        if found:
+            content = content[part]
+        if found or (keep_last and place == len(location)):
+            written.append(part)
+    return written
 
 
-def _fields_at(section: type[pydantic.BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """Names of the fields of the section that `location` leads to, as far as types tell."""
-    for part in location:
-        field = section.model_fields.get(part)
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, pydantic.BaseModel)):
-            return []
-        section = inner
-    return list(section.model_fields)
+def _sections_at(annotation: Any, location: Sequence[Any]) -> list[type[pydantic.BaseModel]]:
+    """The sections that a location leads to; several where it ends at a union."""
+    fields = _fields(annotation)
+    inner = [kind for kind in get_args(annotation) if kind not in (NoneType, Ellipsis)]
+    if fields and issubclass(annotation, pydantic.RootModel):
+        return _sections_at(fields["root"].annotation, location)
+    if fields:
+        if not location:
+            return [annotation]
+        field = fields.get(location[0])
+        return _sections_at(field.annotation, location[1:]) if field else []
+    if get_origin(annotation) is Annotated:
+        return _sections_at(inner[0], location)
+    if get_origin(annotation) in (Union, UnionType):
+        if len(inner) > 1 and location:  # then its first part says which
+            inner = [kind for kind in inner if _stands_for(location[0], kind)]
+            location = location[1:]
+        return [section for kind in inner for section in _sections_at(kind, location)]
+    return _sections_at(inner[-1], location[1:]) if inner and location else []
+
+
+def _stands_for(part: Any, kind: Any) -> bool:
+    """Whether a part of a location is the tag, or the name, of one of a union's types."""
+    tagged = any(get_args(field.annotation) == (part,) for field in _fields(kind).values())
+    return tagged or getattr(kind, "__name__", None) == part
+
+
+def _fields(annotation: Any) -> dict[str, FieldInfo]:
+    """A section's fields by name; of any other type, none."""
+    return getattr(annotation, "model_fields", {})

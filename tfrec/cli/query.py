@@ -39,14 +39,16 @@ def query(
 ) -> None:
     """Ask a server what to recommend to a shopper.
 
-    Raw features are options by their own names; values of a sequence are joined by commas. What
-    is left out comes from the shopper's profile in the prepared data and from the calendar.
+    Raw features are options by their own names; the values of a sequence, of several categories or
+    of a vector are joined by commas. What is left out comes from the shopper's profile in the
+    prepared data and from the calendar.
 
     \b
     Examples:
       tfrec query complete_journey --household_id 2375 -k 10
       tfrec query complete_journey --household_id 2375 --server http://127.0.0.1:8501
       tfrec query complete_journey --recent_products 1029743,995242 --weekday Saturday
+      tfrec query films --viewer 17 --genres Drama,Comedy --age 35.5
     """
     values = overrides.parse(features)
     from tfrec.serving.client import Client

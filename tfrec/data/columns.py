@@ -1,125 +1,147 @@
-"""Where each feature's raw values are: in the event log, in the catalogue, or in the calendar."""
+"""Where each feature's raw values are: in the log, the catalogue, the promotions or the time."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from tfrec.data.catalogue import ID, Catalogue
-from tfrec.data.config import DataConfig
-from tfrec.data.events import USER
+from tfrec.data.config import DataConfig, NegativeLabels
 from tfrec.errors import UserError
-from tfrec.features import FeatureSpec
-from tfrec.features.parsing import ITEM_ROW, TIME
+from tfrec.features import Categorical, Feature, FeatureSpec, Numeric
 
 CALENDAR = {"weekday": "%A", "hour": "%H"}
-"""Context features that the time of an event gives: name -> how it is written."""
+"""Categories that the time of an event gives (UTC): name -> how it is written."""
+
+BEHAVIOUR = ("days_since_last_visit", "visits_before", "events_before")
+"""Numbers that a shopper's earlier events give: recency in days, and frequencies."""
+
+_MADE = (*CALENDAR, *BEHAVIOUR)
+
+Place = Literal["user", "item", "event", "catalogue", "promotion", "calendar", "behaviour"]
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that features are read from.
+    """The places that features are read from.
 
     Attributes:
-      user_id: name of the feature that is the shopper's id.
-      item_id: name of the feature that is the item's id.
-      item: names of features that are columns of the catalogue.
-      event: names of features that are columns of the event log.
-      calendar: names of features that come from the time.
+      places: feature -> place, for all features but sequences. `user` and `item` are the ids.
     """
 
-    user_id: str
-    item_id: str
-    item: tuple[str, ...]
-    event: tuple[str, ...]
-    calendar: tuple[str, ...]
+    places: Mapping[str, Place]
 
-    def values(
-        self, names: Sequence[str], events: pa.Table, catalogue: Catalogue
-    ) -> dict[str, pa.Array]:
-        """Reads the raw values of categorical features for cleaned events.
-
-        Args:
-          names: the features.
-          events: columns of cleaned events.
-          catalogue: the items.
-
-        Returns:
-          Name -> `[events]` strings, null where there is none.
-        """
-        return {name: self._value(name, events, catalogue) for name in names}
-
-    def _value(self, name: str, events: pa.Table, catalogue: Catalogue) -> pa.Array:
-        if name in self.calendar:
-            time = events[TIME].cast(pa.timestamp("s"))
-            column = pc.strftime(time, format=CALENDAR[name])
-        elif name == self.user_id:
-            column = events[USER]
-        elif name in self.event:
-            column = events[name]
-        else:
-            column = self.item_values(name, catalogue).take(events[ITEM_ROW])
-        return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-    def item_values(self, name: str, catalogue: Catalogue) -> pa.Array:
-        """Reads an item feature's raw values by catalogue row: `[items]` strings."""
-        return catalogue.table[ID if name == self.item_id else name].combine_chunks()
+    def at(self, *places: Place) -> list[str]:
+        """Names of the features that are read from one of `places`."""
+        return [name for name, place in self.places.items() if place in places]
 
 
 def find_columns(
     spec: FeatureSpec,
     config: DataConfig,
-    event_columns: Collection[str],
-    item_columns: Collection[str],
+    logs: Sequence[Collection[str]],
+    catalogue: Collection[str],
+    promotions: Collection[str] = (),
 ) -> Columns:
-    """Finds the source of every feature.
+    """Finds the place of every feature.
 
     Args:
       spec: the features.
       config: the `data` section.
-      event_columns: names of the event log's columns.
-      item_columns: names of the catalogue's columns.
+      logs: names of the columns of each event log.
+      catalogue: names of the catalogue's columns.
+      promotions: names of the promotions' columns.
 
     Returns:
-      The columns to read.
+      The places.
 
     Raises:
-      UserError: if a column that the config names is not there.
+      UserError: one line for each column that the config names and the data lack.
     """
-    problems = [
-        _missing(f"data.{section}.{key}", name, columns)
-        for section, columns in (("events", event_columns), ("items", item_columns))
-        for key, name in _named_columns(getattr(config, section))
-        if name not in columns
-    ]
-    item, event, calendar = [], [], []
-    for name, feature in spec.categories.items():
-        if name in (config.events.user, config.events.item):
-            continue
-        if feature.role == "item":
-            item.append(name)
-            if name not in item_columns:
-                problems.append(_missing(f"features.{name}", name, item_columns))
-        elif name in event_columns:
-            event.append(name)
-        elif name in CALENDAR:
-            calendar.append(name)
+    problems = _missing_in_config(config, logs, catalogue, promotions)
+    present = {
+        "event": _features(config.events, logs),
+        "catalogue": _features([config.items], [catalogue]),
+        "promotion": _features([config.promotions], [promotions]),
+    }
+    places: dict[str, Place] = {}
+    for name, feature in spec.columns.items():
+        if place := _place(name, feature, config, present):
+            places[name] = place
         else:
-            problems.append(_missing(f"features.{name}", name, [*event_columns, *CALENDAR]))
+            known = [*catalogue, *promotions] if feature.role == "item" else [*logs[0], *_MADE]
+            problems.append(_missing(f"features.{name}", name, known))
+    if isinstance(config.labels, NegativeLabels) and "promotion" in places.values():
+        problems.append(
+            "data.labels: an item that was not bought has no promotion to go with its label 0; "
+            "use kind impressions, or leave the features of promotions out"
+        )
     if problems:
         raise UserError("\n".join(problems))
-    return Columns(
-        config.events.user, config.events.item, tuple(item), tuple(event), tuple(calendar)
-    )
+    return Columns(places)
 
 
-def _named_columns(section: object) -> list[tuple[str, str]]:
-    named = []
-    for key, value in vars(section).items():
-        if key != "source":
-            named += [(key, name) for name in ([value] if isinstance(value, str) else value)]
-    return named
+def _place(
+    name: str, feature: Feature, config: DataConfig, present: Mapping[str, set[str]]
+) -> Place | None:
+    if name == config.user:
+        return "user"
+    if name == config.item:
+        return "item"
+    places: tuple[Place, ...] = ("catalogue", "promotion") if feature.role == "item" else ("event",)
+    for place in places:
+        if name in present[place]:
+            return place
+    if name in CALENDAR and isinstance(feature, Categorical):
+        return "calendar"
+    is_number = isinstance(feature, Numeric) and feature.role == "user"
+    return "behaviour" if name in BEHAVIOUR and is_number else None
+
+
+def _features(sections: Sequence[Any], columns: Sequence[Collection[str]]) -> set[str]:
+    """Names that features may have: those of columns, and those that the config gives them."""
+    return {
+        name
+        for section, names in zip(sections, columns, strict=True)
+        for name in (*names, *(section.columns if section else ()))
+    }
+
+
+def _missing_in_config(
+    config: DataConfig,
+    logs: Sequence[Collection[str]],
+    catalogue: Collection[str],
+    promotions: Collection[str],
+) -> list[str]:
+    """A line for each column that a section of the config names and the data lack."""
+    problems = []
+    for number, (log, names) in enumerate(zip(config.events, logs, strict=True)):
+        field = "data.events" if len(logs) == 1 else f"data.events.{number}"
+        problems += _missing_columns(field, log, names)
+    problems += _missing_columns("data.items", config.items, catalogue)
+    if config.promotions:
+        problems += _missing_columns("data.promotions", config.promotions, promotions)
+        for column in config.promotions.match:
+            if not all(column in names for names in logs):
+                problems.append(_missing("data.promotions.match", column, logs[0]))
+    if config.pairs and config.pairs.substitutes and config.pairs.substitutes not in catalogue:
+        problems.append(_missing("data.pairs.substitutes", config.pairs.substitutes, catalogue))
+    return problems
+
+
+def _missing_columns(field: str, section: object, present: Collection[str]) -> list[str]:
+    """A line for each column that a section names and its files lack."""
+    problems = []
+    for key in ("user", "item", "id", "time", "type_column", "updated", "start", "end"):
+        column = getattr(section, key, None)
+        if column and column not in present:
+            problems.append(_missing(f"{field}.{key}", column, present))
+    for key in ("name", "match"):
+        for column in getattr(section, key, ()):
+            if column not in present:
+                problems.append(_missing(f"{field}.{key}", column, present))
+    for feature, column in getattr(section, "columns", {}).items():
+        if column not in present:
+            problems.append(_missing(f"{field}.columns.{feature}", column, present))
+    return problems
 
 
 def _missing(field: str, name: str, columns: Collection[str]) -> str:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from apache_beam.pvalue import AsSingleton
 
 from tfrec.data.cooccurrence import PairCounts, count_pairs
+from tfrec.data.shuffle import by_bucket, unpack
 
 BOUGHT, VIEWED = "bought", "viewed"
 
@@ -184,14 +185,11 @@ def _count(shard: Groups, rules: Rules) -> PairCounts:
     return count_pairs(shard.groups, shard.items, rules.max_group, times, rules.seed)
 
 
-def _split(pairs: PairCounts, kind: str, buckets: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-    bucket = pairs.a % buckets
-    for number in np.unique(bucket).tolist():
-        rows = np.flatnonzero(bucket == number)
-        columns = {name: np.zeros(len(rows), np.int64) for name in (BOUGHT, VIEWED)}
-        columns[kind] = pairs.counts[rows]
-        ends = {"a": pairs.a[rows], "b": pairs.b[rows]}
-        yield number, pa.RecordBatch.from_pydict({**ends, **columns})
+def _split(pairs: PairCounts, kind: str, buckets: int) -> Iterator[tuple[int, bytes]]:
+    columns = {"a": pairs.a, "b": pairs.b}
+    columns |= {name: np.zeros(len(pairs.a), np.int64) for name in (BOUGHT, VIEWED)}
+    columns[kind] = pairs.counts
+    yield from by_bucket(pa.RecordBatch.from_pydict(columns), pairs.a % buckets)
 
 
 def _totals(pairs: PairCounts, items: int) -> Totals:
@@ -210,13 +208,12 @@ def _add(parts: Iterable[Totals], items: int) -> Totals:
 
 
 def _best(
-    bucket: tuple[int, Iterable[pa.RecordBatch]],
+    bucket: tuple[int, Iterable[bytes]],
     rules: Rules,
     categories: np.ndarray | None,
     bought: Totals,
     viewed: Totals | None,
 ) -> pa.Table:
-    pairs = pa.Table.from_batches(bucket[1])
-    added = pairs.group_by(["a", "b"]).aggregate([(BOUGHT, "sum"), (VIEWED, "sum")])
+    added = unpack(bucket[1]).group_by(["a", "b"]).aggregate([(BOUGHT, "sum"), (VIEWED, "sum")])
     names = [name.removesuffix("_sum") for name in added.column_names]
     return best_complements(added.rename_columns(names), rules, categories, bought, viewed)

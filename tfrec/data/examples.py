@@ -1,116 +1,170 @@
 """Transformed Examples of events and items, and the raw queries and profiles beside them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import tensorflow as tf
-import tensorflow_transform as tft
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from tfrec.data import beam as beams
+from tfrec.data.casting import raw_type
 from tfrec.data.catalogue import Catalogue
 from tfrec.data.columns import Columns
-from tfrec.data.config import DataConfig
-from tfrec.data.prepared import TRAIN, PreparedData
+from tfrec.data.config import DataConfig, ImpressionLabels, Labels
+from tfrec.data.events import event_files
+from tfrec.data.labels import impression_labels, sample_negatives
+from tfrec.data.lookup import Lookup
+from tfrec.data.prepared import TEST, TRAIN, VALIDATION, Part, PreparedData
 from tfrec.data.queries import profile_table, query_table
-from tfrec.data.shard import Shard, lists
-from tfrec.data.split import Window
+from tfrec.data.shard import Shard, View
+from tfrec.data.splits import EXAMPLE_PARTS, PARTS, Split
 from tfrec.features import FeatureSpec
-from tfrec.features.parsing import ITEM_ROW, REPEAT, TIME
-from tfrec.features.signature import sparse_inputs
+from tfrec.features.parsing import ITEM_ROW, LABEL, REPEAT, TIME, WEIGHT
 
 _BATCH_ROWS = 4096
 
 
+class Rows(NamedTuple):
+    """What Examples are made of.
+
+    Attributes:
+      places: `[rows]` places of events in a view.
+      item_rows: `[rows]` rows of the catalogue, not always those of the events.
+      own: name -> `[rows]`, columns that are only theirs.
+    """
+
+    places: np.ndarray
+    item_rows: np.ndarray
+    own: Mapping[str, np.ndarray]
+
+
 def write_examples(
-    config: DataConfig,
-    spec: FeatureSpec,
-    columns: Columns,
-    windows: Mapping[str, Window],
-    output: PreparedData,
+    config: DataConfig, spec: FeatureSpec, columns: Columns, split: Split, output: PreparedData
 ) -> None:
     """Writes what later stages read; each file of cleaned events gives one file of each kind.
 
-    Transformed Examples of events are in random order and carry the event's `_item_row`, `_time`
-    and `_repeat` beside its features; those of items are in the order of the catalogue. Queries
-    and profiles are tables of raw features (see `query_table` and `profile_table`).
+    Transformed Examples of events are in random order and carry the event's `_item_row`, `_time`,
+    `_repeat` and `_weight` beside its features; those of items are in the order of the catalogue.
+    Where the config asks for labels, labelled Examples carry `_item_row`, `_time` and `_label`.
+    Queries and profiles are tables of raw features (see `query_table` and `profile_table`).
 
     Args:
       config: the `data` section.
       spec: the features.
       columns: where their values are.
-      windows: name -> stretch of time.
+      split: divides the events.
       output: holds catalogue, events and transform; the files go there too.
     """
-    folders = [output.items, output.profiles, *map(output.examples, windows)]
-    folders += [output.queries(window) for window in windows if window != TRAIN]
+    folders = [output.items, output.profiles, output.queries(VALIDATION), output.queries(TEST)]
+    folders += map(output.examples, EXAMPLE_PARTS)
+    folders += map(output.labelled, EXAMPLE_PARTS if config.labels else ())
     for folder in folders:
         folder.mkdir(parents=True)
-    files = list(enumerate(sorted(output.events.glob("*.parquet"))))
+    files = list(enumerate(event_files(output.events)))
 
     def build(pipeline: beam.Pipeline) -> None:
         _ = (
             pipeline
             | "Files" >> beam.Create(files, reshuffle=False)
             | beam.Reshuffle()
-            | beam.ParDo(_WriteEvents(spec, output, columns, windows, config.seed))
+            | beam.ParDo(_WriteEvents(config, spec, columns, split, output))
+            | beam.Map(lambda written: (None, written))
+            | beam.GroupByKey()
+            | beam.MapTuple(lambda _, files: _summarise(list(files), output))
         )
-        whole = [range(len(Catalogue(output.catalogue)))]
         _ = (
             pipeline
-            | "Catalogue" >> beam.Create(whole, reshuffle=False)
-            | beam.ParDo(_WriteItems(spec, output, columns))
+            | "Catalogue" >> beam.Create([None], reshuffle=False)
+            | beam.ParDo(_WriteItems(spec, columns, output))
         )
 
-    beams.run(config.runner, build)
+    beams.run(config.beam, build)
+
+
+class _Written(NamedTuple):
+    """One file of Examples."""
+
+    part: str
+    file: str
+    examples: int
+    shoppers: int
+    first: int | None
+    last: int | None
+
+
+def _summarise(files: Iterable[_Written], output: PreparedData) -> None:
+    """Adds up what is in the files of each part."""
+    parts = {}
+    for part in EXAMPLE_PARTS:
+        ours = sorted(file for file in files if file.part == part)
+        parts[part] = Part(
+            examples=sum(file.examples for file in ours),
+            shoppers=sum(file.shoppers for file in ours),
+            first=min((file.first for file in ours if file.first is not None), default=None),
+            last=max((file.last for file in ours if file.last is not None), default=None),
+            files={file.file: file.examples for file in ours},
+        )
+    output.write_parts(parts)
 
 
 class _Write(beam.DoFn):
     """What both kinds of files need: the catalogue, the transform graph and the encoder."""
 
-    def __init__(self, spec: FeatureSpec, output: PreparedData, columns: Columns) -> None:
-        self._spec, self._output, self._columns = spec, output, columns
+    def __init__(self, spec: FeatureSpec, columns: Columns, output: PreparedData) -> None:
+        self._spec, self._columns, self._output = spec, columns, output
 
     def setup(self) -> None:
         self._catalogue = Catalogue(self._output.catalogue)
-        self._transform = tft.TFTransformOutput(str(self._output.transform))
-        self._layer = self._transform.transform_features_layer()
+        self._look_up = Lookup(self._spec, self._output.transform)
+        self._items = {
+            name: self._look_up(name, self._catalogue.value(name, place))
+            for name, place in self._columns.places.items()
+            if place in ("item", "catalogue")
+        }
         self._encoder = RecordBatchToExamplesEncoder()
 
-    def _look_up(self, raw: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
-        """Raw categories `[rows]` -> int64 rows of their vocabularies `[rows]`."""
-        strings = {name: column.fill_null("").to_numpy(False) for name, column in raw.items()}
-        inputs = sparse_inputs({name: tf.constant(column) for name, column in strings.items()})
-        return {name: pa.array(rows.numpy()) for name, rows in self._layer(inputs).items()}
-
-    def _save(self, path: Path, batches: Iterator[dict[str, pa.Array]]) -> None:
+    def _save(self, path: Path, batches: Iterator[Mapping[str, pa.Array]]) -> None:
         scratch = path.with_suffix(".tmp")
         with tf.io.TFRecordWriter(str(scratch)) as file:
-            for columns in batches:
-                batch = pa.RecordBatch.from_arrays(
-                    [_as_lists(column) for column in columns.values()], list(columns)
-                )
-                for example in self._encoder.encode(batch):
+            for examples in self._encoded(batches):
+                for example in examples:
                     file.write(example)
         scratch.rename(path)
 
+    def _encoded(self, batches: Iterator[Mapping[str, pa.Array]]) -> Iterator[list[bytes]]:
+        """Encodes each batch while the one before is written; the encoder lets go of the GIL."""
+        with ThreadPoolExecutor(1) as encoder:
+            encoding = None
+            for columns in batches:
+                arrays = [_as_lists(column) for column in columns.values()]
+                batch = pa.RecordBatch.from_arrays(arrays, list(columns))
+                before, encoding = encoding, encoder.submit(self._encoder.encode, batch)
+                if before:
+                    yield before.result()
+            if encoding:
+                yield encoding.result()
+
 
 class _WriteItems(_Write):
-    """A range of the catalogue's rows -> a file of Examples."""
+    """The catalogue -> a file of Examples; what only promotions tell is missing there."""
 
-    def process(self, rows: range) -> None:
-        names = self._spec.of_role("item")
-        raw = {name: self._columns.item_values(name, self._catalogue) for name in names}
-        columns = {ITEM_ROW: pa.array(rows, pa.int64()), **self._look_up(raw)}
+    def process(self, _: None) -> None:
+        length = len(self._catalogue)
+        columns = {ITEM_ROW: pa.array(np.arange(length)), **self._items}
+        for name in self._columns.at("promotion"):
+            missing = pa.nulls(length, raw_type(self._spec[name]))
+            columns[name] = self._look_up(name, missing)
         self._save(
             self._output.items / "items.tfrecord",
             (
                 {name: column.slice(start, _BATCH_ROWS) for name, column in columns.items()}
-                for start in range(0, len(rows), _BATCH_ROWS)
+                for start in range(0, length, _BATCH_ROWS)
             ),
         )
 
@@ -120,55 +174,141 @@ class _WriteEvents(_Write):
 
     def __init__(
         self,
+        config: DataConfig,
         spec: FeatureSpec,
-        output: PreparedData,
         columns: Columns,
-        windows: Mapping[str, Window],
-        seed: int,
+        split: Split,
+        output: PreparedData,
     ) -> None:
-        super().__init__(spec, output, columns)
-        self._windows, self._seed = windows, seed
+        super().__init__(spec, columns, output)
+        self._config, self._split = config, split
 
-    def process(self, numbered_file: tuple[int, Path]) -> None:
+    def process(self, numbered_file: tuple[int, Path]) -> Iterator[_Written]:
         number, file = numbered_file
         name = file.stem.removeprefix("events-")
-        shard = Shard(file, self._spec, self._columns, self._catalogue)
-        columns = {
-            ITEM_ROW: shard.item_rows,
-            TIME: pa.array(shard.times),
-            REPEAT: pa.array(shard.repeats.astype(np.int64)),
-            **self._look_up(shard.raw),
+        shard = Shard(file, self._columns, self._catalogue, self._config, self._split)
+        self._fixed = {
+            feature: self._look_up(feature, shard.value(feature))
+            for feature in self._columns.at("user", "event", "promotion", "calendar")
         }
-        random = np.random.default_rng([self._seed, number])
-        for window, span in self._windows.items():
-            order = random.permutation(shard.in_window(span))
-            path = self._output.examples(window) / f"{window}-{name}.tfrecord"
-            self._save(path, self._batches(shard, columns, order))
-            if window != TRAIN:
-                queries = query_table(shard, self._spec, span)
-                pa.parquet.write_table(queries, self._output.queries(window) / f"{name}.parquet")
-        profiles = profile_table(shard, self._spec)
+        random = np.random.default_rng([self._config.seed, number])
+        for part in EXAMPLE_PARTS:
+            view = shard.view(part)
+            path = self._output.examples(part) / f"{part}-{name}.tfrecord"
+            rows = _examples(view, random.permutation(shard.of_part(part)))
+            self._save(path, self._batches(view, rows))
+            yield _written(part, path.name, view, rows)
+            if self._config.labels:
+                counts = self._output.item_counts(TRAIN)
+                labelled = _labelled(self._config.labels, view, part, counts, random)
+                path = self._output.labelled(part) / f"{part}-{name}.tfrecord"
+                self._save(path, self._batches(view, labelled))
+            if part != TRAIN:
+                queries = query_table(shard, self._spec, self._columns, part)
+                pa.parquet.write_table(queries, self._output.queries(part) / f"{name}.parquet")
+        gap = self._config.session_gap
+        profiles = profile_table(shard, self._spec, self._columns, gap)
         pa.parquet.write_table(profiles, self._output.profiles / f"{name}.parquet")
 
-    def _batches(
-        self, shard: Shard, columns: Mapping[str, pa.Array], order: np.ndarray
-    ) -> Iterator[dict[str, pa.Array]]:
-        """A sequence's transformed values are those of its events: none is looked up twice."""
-        sequences = {}
-        for name, sequence in self._spec.sequences.items():
-            missing = shard.raw[sequence.of].is_null().to_numpy(zero_copy_only=False)
-            values = pa.array(columns[sequence.of].to_numpy(), mask=missing)
-            sequences[name] = (values, *shard.history(sequence.last))
-        for start in range(0, len(order), _BATCH_ROWS):
-            rows = order[start : start + _BATCH_ROWS]
-            batch = {name: column.take(pa.array(rows)) for name, column in columns.items()}
-            for name, (values, starts, ends) in sequences.items():
-                batch[name] = lists(values, starts[rows], ends[rows])
-            yield batch
+    def _batches(self, view: View, rows: Rows) -> Iterator[dict[str, pa.Array]]:
+        sequences = {
+            name: view.sequence(feature, self._values_of(feature.of, view.shard))
+            for name, feature in self._spec.sequences.items()
+        }
+        behaviour = {
+            name: self._look_up(name, pa.array(view.behaviour(name), from_pandas=True))
+            for name in self._columns.at("behaviour")
+        }
+        for start in range(0, len(rows.places), _BATCH_ROWS):
+            chunk = slice(start, start + _BATCH_ROWS)
+            places = rows.places[chunk]
+            events, items = pa.array(view.rows[places]), pa.array(rows.item_rows[chunk])
+            yield {
+                ITEM_ROW: items,
+                **{name: pa.array(column[chunk]) for name, column in rows.own.items()},
+                **{name: column.take(events) for name, column in self._fixed.items()},
+                **{name: column.take(items) for name, column in self._items.items()},
+                **{name: column.take(pa.array(places)) for name, column in behaviour.items()},
+                **{name: lists.take(places) for name, lists in sequences.items()},
+            }
+
+    def _values_of(self, name: str, shard: Shard) -> pa.Array:
+        """A category's transformed values by event, null where the raw ones are missing.
+
+        A sequence is gathered from these: no value is looked up twice.
+        """
+        place = self._columns.places[name]
+        if place in ("item", "catalogue"):
+            missing = self._catalogue.value(name, place).is_null()
+            values = _with_nulls(self._items[name], missing)
+            return values.take(pa.array(shard.item_rows))
+        return _with_nulls(self._fixed[name], shard.value(name).is_null())
+
+
+def _examples(view: View, events: np.ndarray) -> Rows:
+    """Examples of events, in the order given."""
+    shard = view.shard
+    places = np.searchsorted(view.rows, events)
+    own = {
+        TIME: shard.times[events],
+        REPEAT: view.repeats[places].astype(np.int64),
+        WEIGHT: shard.weights[events],
+    }
+    return Rows(places, shard.item_rows[events], own)
+
+
+def _labelled(
+    config: Labels, view: View, part: str, item_counts: np.ndarray, random: np.random.Generator
+) -> Rows:
+    """Examples with labels of a part's events, in random order."""
+    shard = view.shard
+    ours = shard.parts[view.rows] == PARTS.index(part)
+    item_rows = shard.item_rows[view.rows]
+    if isinstance(config, ImpressionLabels):
+        shown = shard.is_type((config.impression,))[view.rows] & ours
+        taken = shard.is_type(config.positive)[view.rows] & ours
+        places, labels = impression_labels(
+            view.users, view.times, item_rows, shown, taken, config.within
+        )
+        chosen = item_rows[places]
+    else:
+        positives = np.flatnonzero(ours & (shard.weights[view.rows] > 0))
+        drawn = sample_negatives(
+            view.users,
+            item_rows,
+            positives,
+            len(item_counts),
+            config.per_positive,
+            item_counts**config.popularity,
+            int(random.integers(2**31)),
+        )
+        places = np.repeat(positives, 1 + config.per_positive)
+        chosen = np.c_[item_rows[positives], drawn].ravel()
+        labels = np.tile(np.r_[1, np.zeros(config.per_positive, np.int64)], len(positives))
+    # A shopper who touched every item has no negatives.
+    order = random.permutation(np.flatnonzero(chosen >= 0))
+    own = {TIME: view.times[places[order]], LABEL: labels[order]}
+    return Rows(places[order], chosen[order], own)
+
+
+def _written(part: str, file: str, view: View, rows: Rows) -> _Written:
+    times = rows.own[TIME]
+    return _Written(
+        part,
+        file,
+        examples=len(times),
+        shoppers=len(np.unique(view.users[rows.places])),
+        first=int(times.min()) if len(times) else None,
+        last=int(times.max()) if len(times) else None,
+    )
+
+
+def _with_nulls(values: pa.Array, missing: pa.Array) -> pa.Array:
+    return pa.array(values.to_numpy(), mask=missing.to_numpy(zero_copy_only=False))
 
 
 def _as_lists(column: pa.Array) -> pa.Array:
     """The encoder takes lists: a column of single values becomes one of lists of one."""
     if pa.types.is_list(column.type):
         return column
-    return pa.ListArray.from_arrays(pa.array(range(len(column) + 1), pa.int32()), column)
+    return pa.ListArray.from_arrays(pa.array(np.arange(len(column) + 1, dtype=np.int32)), column)

@@ -1,13 +1,38 @@
 """Where everything is in a directory of prepared data."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfrec.data.split import Window
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter
 
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
+from tfrec.config import Section
+from tfrec.data.splits import EXAMPLE_PARTS, TEST, TRAIN, VALIDATION
+
+__all__ = ["TEST", "TRAIN", "VALIDATION", "Part", "PreparedData"]
+
+
+class Part(Section):
+    """What a part of the data holds.
+
+    Attributes:
+      examples: number of its events that count.
+      shoppers: number of shoppers with such an event.
+      first: time of the first one, in seconds since 1970; none without an event.
+      last: time of the last one.
+      files: name of a file of Examples -> number of its Examples.
+    """
+
+    examples: int
+    shoppers: int
+    first: int | None
+    last: int | None
+    files: dict[str, int]
+
+
+_PARTS = TypeAdapter(dict[str, Part])
 
 
 @dataclass(frozen=True)
@@ -31,6 +56,11 @@ class PreparedData:
         return self.path / "events"
 
     @property
+    def promotions(self) -> Path:
+        """Directory of cleaned promotions: Parquet, all of an item in one file."""
+        return self.path / "promotions"
+
+    @property
     def transform(self) -> Path:
         """Directory of the fitted TensorFlow Transform graph."""
         return self.path / "transform"
@@ -46,8 +76,13 @@ class PreparedData:
         return self.path / "profiles"
 
     @property
+    def pairs(self) -> Path:
+        """Directory of Parquet files: the items that complement each item."""
+        return self.path / "pairs"
+
+    @property
     def rejects(self) -> Path:
-        """Directory of rejected rows as lines of JSON, each with its reason."""
+        """Directory of rejected rows as lines of JSON, each with its file, line and reason."""
         return self.path / "rejects"
 
     @property
@@ -56,19 +91,34 @@ class PreparedData:
         return self.path / "schema.pbtxt"
 
     @property
-    def windows(self) -> dict[str, Window]:
-        """The stretches of time `train`, `validation` and `test`."""
-        content = json.loads((self.path / "windows.json").read_text())
-        return {name: Window(*window) for name, window in content.items()}
+    def parts(self) -> dict[str, Part]:
+        """The parts `train`, `validation` and `test`."""
+        return _PARTS.validate_json((self.path / "parts.json").read_bytes())
 
-    def write_windows(self, windows: Mapping[str, Window]) -> None:
-        """Keeps the stretches of time for later stages."""
-        (self.path / "windows.json").write_text(json.dumps(windows))
+    def write_parts(self, parts: dict[str, Part]) -> None:
+        """Keeps what the parts hold for later stages."""
+        (self.path / "parts.json").write_bytes(_PARTS.dump_json(parts, indent=2))
 
-    def examples(self, window: str) -> Path:
+    def item_counts(self, part: str) -> np.ndarray:
+        """Number of each item's examples in a part: `[items]` int64."""
+        return pq.read_table(self._item_counts, columns=[part])[part].to_numpy()
+
+    def write_item_counts(self, counts: np.ndarray) -> None:
+        """Keeps the number of each item's examples by part, `[parts, items]`."""
+        pq.write_table(pa.table(dict(zip(EXAMPLE_PARTS, counts, strict=True))), self._item_counts)
+
+    @property
+    def _item_counts(self) -> Path:
+        return self.path / "item_counts.parquet"
+
+    def examples(self, part: str) -> Path:
         """Directory of transformed Examples of the events of `train`, `validation` or `test`."""
-        return self.path / "examples" / window
+        return self.path / "examples" / part
 
-    def queries(self, window: str) -> Path:
+    def labelled(self, part: str) -> Path:
+        """Directory of transformed Examples with labels, for rankers."""
+        return self.path / "labelled" / part
+
+    def queries(self, part: str) -> Path:
         """Directory of Parquet files: raw queries of `validation` or `test`, and their answers."""
-        return self.path / "queries" / window
+        return self.path / "queries" / part

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from tfrec.data.events import USER
@@ -71,19 +72,35 @@ class QuerySet:
           names: which features.
 
         Returns:
-          Name -> strings `[shoppers]`, or `[shoppers, values]` filled up with empty strings.
+          Name -> `[shoppers]` or `[shoppers, values]`; see `client_tensor`.
         """
         return {name: client_tensor(self.table[name].combine_chunks()) for name in names}
 
 
 def client_tensor(column: pa.Array) -> np.ndarray:
-    """Strings or lists of strings -> an array of strings, filled up with empty ones."""
+    """Raw values of a feature as a client sends them.
+
+    Args:
+      column: strings or numbers, or lists of either. At least one list has all of a vector.
+
+    Returns:
+      Strings `[n]`, empty for null, or float32 `[n]`, NaN for null. Lists `[n, values]`, filled up
+      with empty strings or zeros and at least one value wide.
+    """
     if not pa.types.is_list(column.type):
-        return column.fill_null("").to_numpy(zero_copy_only=False)
-    lengths = np.diff(column.offsets.to_numpy())
-    padded = np.full([len(column), max(lengths.max(initial=0), 1)], "", object)
-    padded[np.arange(padded.shape[1]) < lengths[:, np.newaxis]] = column.flatten().to_numpy(False)
+        return _flat_tensor(column)
+    lengths = pc.list_value_length(column).fill_null(0).to_numpy()
+    values = _flat_tensor(column.flatten())
+    shape = len(column), max(lengths.max(initial=0), 1)
+    padded = np.full(shape, "" if values.dtype == object else 0, values.dtype)
+    padded[np.arange(shape[1]) < lengths[:, np.newaxis]] = values
     return padded
+
+
+def _flat_tensor(values: pa.Array) -> np.ndarray:
+    if pa.types.is_floating(values.type) or pa.types.is_integer(values.type):
+        return values.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+    return values.fill_null("").to_numpy(zero_copy_only=False)
 
 
 def _pairs(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ class EmbeddingRanker:
     def embed(self, queries: QuerySet) -> np.ndarray:
         """Embeds raw queries as a client would send them: `[shoppers, dim]` float32."""
         inputs = queries.inputs(self._features)
-        tensors = {name: tf.constant(values, tf.string) for name, values in inputs.items()}
+        tensors = {name: tf.constant(values) for name, values in inputs.items()}
         (vectors,) = self._embed_query(**tensors).values()
         return vectors.numpy()
 

@@ -21,8 +21,8 @@ def export_bundle(
 ) -> None:
     """Writes a SavedModel with the signatures of a retrieval bundle.
 
-    All take the raw features of roles user and context: strings `[batch]`, or `[batch, values]`
-    filled up with empty strings for a sequence.
+    All take the raw features of roles user and context as `raw_inputs` describes them: strings,
+    lists of strings filled up with empty ones, numbers, and vectors.
       - `recommend` takes also `k`, int32, and `exclude`, strings `[batch, n]`: item ids never to
         return, filled up with empty strings. It returns `ids`, strings `[batch, k]`, and `scores`,
         float32 `[batch, k]`, best first; an empty id stands behind the last item that is left.

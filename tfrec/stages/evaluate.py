@@ -5,7 +5,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrec.data.events import item_counts
 from tfrec.data.prepared import TEST, TRAIN, PreparedData
 from tfrec.data.query_set import QuerySet
 from tfrec.evaluation.config import EvaluationConfig
@@ -52,7 +51,7 @@ def evaluate(
         queries = QuerySet.read(data.queries(TEST))
         embeddings = indexed.embeddings()
         model = tf.saved_model.load(str(trained.saved_model))
-        counts = item_counts(data.events, data.windows[TRAIN], len(embeddings))
+        counts = data.item_counts(TRAIN)
         rankers: dict[str, Ranker] = {MODEL: EmbeddingRanker(model, embeddings)}
         rankers |= {name: BASELINES[name](counts) for name in config.baselines}
         results = {}

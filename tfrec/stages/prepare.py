@@ -2,29 +2,38 @@
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 from google.protobuf import text_format
 
-from tfrec.data.beam import Counts
-from tfrec.data.catalogue import prepare_catalogue
-from tfrec.data.columns import Columns, find_columns
-from tfrec.data.config import DataConfig
-from tfrec.data.events import check_time_type, first_and_last, item_counts, prepare_events
+from tfrec.data.catalogue import Catalogue, prepare_catalogue
+from tfrec.data.columns import Columns, Place, find_columns
+from tfrec.data.config import DataConfig, FileSplit, Log, Source
+from tfrec.data.counts import Counts
+from tfrec.data.events import LogFiles, apply_minimums, first_and_last, prepare_events
 from tfrec.data.examples import write_examples
-from tfrec.data.prepared import PreparedData
+from tfrec.data.item_counts import count_items
+from tfrec.data.pairs import write_pairs
+from tfrec.data.prepared import TEST, TRAIN, VALIDATION, PreparedData
+from tfrec.data.promotions import prepare_promotions
 from tfrec.data.sources import column_types, find_files
-from tfrec.data.split import time_windows
+from tfrec.data.splits import make_split
+from tfrec.data.times import check_units
 from tfrec.data.transform import fit_transform
 from tfrec.errors import UserError
-from tfrec.features import FeatureSpec
+from tfrec.features import Feature, FeatureSpec
 from tfrec.features.schema import raw_schema
 from tfrec.stages.artifact import Artifact, produce
 from tfrec.stages.reporter import Reporter
 
 _MODEL_ONLY = {"embedding", "unknown_share"}
+_ENGINE_ONLY = {"beam"}
+_SHARD_BYTES = 32_000_000
+_MIN_SHARDS = 8
 
 
 def prepare(
@@ -42,79 +51,194 @@ def prepare(
       The artefact; `PreparedData` says what is in it.
 
     Raises:
-      UserError: if a source or a column is missing, or too many rows are rejected.
+      UserError: if a source or a column is missing, a file cannot be read, or too many rows are
+        rejected.
     """
     reporter = reporter or Reporter()
-    events = find_files("data.events.source", config.events.source)
-    items = find_files("data.items.source", config.items.source)
-    event_types = column_types("data.events.source", events)
-    item_types = column_types("data.items.source", items)
-    columns = find_columns(features, config, event_types, item_types)
-    check_time_type(config.events, event_types)
+    sources = _find_sources(config)
+    columns = sources.columns(features, config)
 
     def make(directory: Path) -> dict[str, Any]:
         data = PreparedData(directory)
         data.rejects.mkdir()
         data.schema.write_text(text_format.MessageToString(raw_schema(features)))
+        steps = _Steps(config, features, columns, sources, data)
+        counts = {}
         reporter.step("reading the catalogue")
-        item_rows = prepare_catalogue(config, columns.item, items, data)
-        _check_share("data.items", item_rows, config.max_reject_share, data)
+        counts["items"] = steps.items()
+        if config.promotions and columns.at("promotion"):
+            reporter.step("reading promotions")
+            counts["promotions"] = steps.promotions()
         reporter.step("cleaning events")
-        event_rows = prepare_events(config, columns.event, events, data)
-        _check_share("data.events", event_rows, config.max_reject_share, data)
-        windows = time_windows(config.split, *first_and_last(data.events))
-        data.write_windows(windows)
-        reporter.step("fitting the transform on training rows")
-        fit_transform(config, features, columns, windows["train"], data)
-        reporter.step("writing transformed Examples")
-        write_examples(config, features, columns, windows, data)
-        return _summary(columns, data, item_rows, event_rows)
+        counts["events"] = steps.events()
+        steps.examples(reporter)
+        return _summary(config, data, counts)
 
     decisive = {
         name: feature.model_dump(exclude=_MODEL_ONLY) for name, feature in features.root.items()
     }
-    return produce(
-        "prepare",
-        {"data": config.model_dump(mode="json"), "features": decisive},
-        {"events": _fingerprint(events), "items": _fingerprint(items)},
-        output,
-        make,
+    sections = {
+        "data": config.model_dump(mode="json", exclude=_ENGINE_ONLY),
+        "features": decisive,
+    }
+    return produce("prepare", sections, sources.fingerprints(), output, make)
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """The files of every source."""
+
+    logs: list[LogFiles]
+    items: list[str]
+    promotions: list[str]
+
+    def columns(self, features: FeatureSpec, config: DataConfig) -> Columns:
+        """Finds the place of every feature, and checks that the files go together."""
+        for log in config.events:
+            paths = [path for files in self.logs if files.log is log for path in files.paths]
+            check_units("data.events", paths, log.time, log.unit, log.format)
+        logs = [files.columns for files in self.logs if files.part in (None, TRAIN)]
+        items = column_types("data.items.source", self.items)
+        promotions = {}
+        if self.promotions:
+            promotions = column_types("data.promotions.source", self.promotions)
+        return find_columns(features, config, logs, items, promotions)
+
+    def fingerprints(self) -> dict[str, str]:
+        """Digests of the files' names, sizes and times: a changed source is another one."""
+        events = [path for files in self.logs for path in files.paths]
+        named = {"events": events, "items": self.items, "promotions": self.promotions}
+        return {name: _fingerprint(files) for name, files in named.items() if files}
+
+    def shards(self) -> int:
+        """How many files to spread the events over, so that each fits into memory."""
+        size = sum(match.size_in_bytes for files in self.logs for match in _matches(files.paths))
+        return max(_MIN_SHARDS, -(-size // _SHARD_BYTES))
+
+
+def _find_sources(config: DataConfig) -> _Sources:
+    promotions = config.promotions
+    return _Sources(
+        list(_find_logs(config)),
+        find_files("data.items.source", config.items.source),
+        find_files("data.promotions.source", promotions.source) if promotions else [],
     )
 
 
-def _check_share(field: str, rows: Counts, limit: float, data: PreparedData) -> None:
-    if rows.rejected_share <= limit:
-        return
-    rejected = sum(rows.rejected.values())
-    reasons = ", ".join(f"{count:,} x {reason}" for reason, count in rows.rejected.items())
-    files = sorted(data.rejects.glob(f"{field.removeprefix('data.')}*"))
-    lines = [line for file in files for line in file.read_text().splitlines()[:3]]
-    raise UserError(
-        f"{field}: {rejected:,} of {rows.read:,} rows rejected, more than data.max_reject_share "
-        f"{limit}: {reasons}; for example {'; '.join(lines[:3])}; all are in {data.rejects}"
-    )
+def _find_logs(config: DataConfig) -> Iterator[LogFiles]:
+    split = config.split if isinstance(config.split, FileSplit) else None
+    for number, log in enumerate(config.events):
+        field = f"{_field(config, number)}.source"
+        yield _log_files(field, log, log.source, TRAIN if split else None)
+    if split and split.validation:
+        field = "data.split.validation"
+        yield _log_files(field, config.events[0], split.validation, VALIDATION)
+    if split:
+        yield _log_files("data.split.test", config.events[0], split.test, TEST)
+
+
+def _field(config: DataConfig, number: int) -> str:
+    return "data.events" if len(config.events) == 1 else f"data.events.{number}"
+
+
+def _log_files(field: str, log: Log, source: Source, part: str | None) -> LogFiles:
+    paths = find_files(field, source)
+    return LogFiles(log, paths, frozenset(column_types(field, paths)), part)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """The steps of preparation, each a Beam pipeline over files."""
+
+    config: DataConfig
+    spec: FeatureSpec
+    places: Columns
+    sources: _Sources
+    data: PreparedData
+
+    def items(self) -> Counts:
+        """Makes the catalogue."""
+        features = self._features("catalogue")
+        counts = prepare_catalogue(self.config, features, self.sources.items, self.data)
+        return self._checked("items", counts)
+
+    def promotions(self) -> Counts:
+        """Makes the promotions."""
+        features = self._features("promotion")
+        counts = prepare_promotions(self.config, features, self.sources.promotions, self.data)
+        return self._checked("promotions", counts)
+
+    def events(self) -> Counts:
+        """Makes the cleaned events."""
+        counts = prepare_events(
+            self.config,
+            self._features("event"),
+            self.sources.logs,
+            self._features("promotion"),
+            self.config.shards or self.sources.shards(),
+            self.data,
+        )
+        self._checked("events", counts)
+        counts.dropped |= apply_minimums(
+            self.config, len(Catalogue(self.data.catalogue)), self.data
+        ).dropped
+        return counts
+
+    def examples(self, reporter: Reporter) -> None:
+        """Splits the events, fits the transform and writes what is learned from."""
+        moments = first_and_last(self.data.events)
+        split = make_split(self.config.split, *moments, self.config.seed)
+        items = len(Catalogue(self.data.catalogue))
+        reporter.step("counting items")
+        count_items(self.config, self.places, split, items, self.data)
+        if not self.data.item_counts(TRAIN).any():
+            raise UserError("data.split: no event is left to train on; give more, or other shares")
+        reporter.step("fitting the transform on training rows")
+        fit_transform(self.config, self.spec, self.places, split, self.data)
+        reporter.step("writing transformed Examples")
+        write_examples(self.config, self.spec, self.places, split, self.data)
+        if self.config.pairs:
+            reporter.step("finding complementary items")
+            write_pairs(self.config, self.config.pairs, self.places, split, self.data)
+
+    def _features(self, place: Place) -> dict[str, Feature]:
+        return {name: self.spec[name] for name in self.places.at(place)}
+
+    def _checked(self, source: str, rows: Counts) -> Counts:
+        """Fails if more rows are rejected than the config allows."""
+        limit = self.config.max_reject_share
+        if rows.rejected_share <= limit:
+            return rows
+        rejected = sum(rows.rejected.values())
+        reasons = ", ".join(f"{count:,} x {reason}" for reason, count in rows.rejected.items())
+        files = sorted(self.data.rejects.glob(f"{source}-*"))
+        lines = [line for file in files for line in file.read_text().splitlines()[:3]]
+        raise UserError(
+            f"data.{source}: {rejected:,} of {rows.read:,} rows rejected, more than "
+            f"data.max_reject_share {limit}: {reasons}; for example {'; '.join(lines[:3])}; "
+            f"all are in {self.data.rejects}"
+        )
 
 
 def _summary(
-    columns: Columns, data: PreparedData, item_rows: Counts, event_rows: Counts
+    config: DataConfig, data: PreparedData, counts: Mapping[str, Counts]
 ) -> dict[str, Any]:
-    items = item_rows.read - sum(item_rows.rejected.values())
-    counts = {
-        name: item_counts(data.events, window, items) for name, window in data.windows.items()
-    }
     return {
-        "user": columns.user_id,
-        "item": columns.item_id,
-        "items": items,
-        "items_seen_in_training": int((counts["train"] > 0).sum()),
-        "events_read": event_rows.read,
-        "rejected": {"events": event_rows.rejected, "items": item_rows.rejected},
-        "events": {name: int(count.sum()) for name, count in counts.items()},
+        "user": config.user,
+        "item": config.item,
+        "items": len(Catalogue(data.catalogue)),
+        "items_seen_in_training": int((data.item_counts(TRAIN) > 0).sum()),
+        "read": {name: rows.read for name, rows in counts.items()},
+        "rejected": {name: rows.rejected for name, rows in counts.items()},
+        "dropped": {name: rows.dropped for name, rows in counts.items()},
+        "examples": {name: part.examples for name, part in data.parts.items()},
     }
 
 
-def _fingerprint(files: list[str]) -> str:
-    """Digest of the files' names, sizes and times: a changed source is another one."""
-    matches = [match for file in files for match in FileSystems.match([file])[0].metadata_list]
-    seen = [(m.path, m.size_in_bytes, m.last_updated_in_seconds) for m in matches]
+def _fingerprint(files: Sequence[str]) -> str:
+    seen = [(m.path, m.size_in_bytes, m.last_updated_in_seconds) for m in _matches(files)]
     return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+
+
+def _matches(files: Sequence[str]) -> list[Any]:
+    return [match for file in files for match in FileSystems.match([file])[0].metadata_list]

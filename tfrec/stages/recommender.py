@@ -1,11 +1,13 @@
 """Asking a bundle what to recommend, in this process or over a server."""
 
-from collections.abc import Callable, Mapping, Sequence
+import reprlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from tensorflow.core.framework import types_pb2
 
 from tfrec.data.catalogue import Catalogue
 from tfrec.data.prepared import PreparedData
@@ -14,10 +16,14 @@ from tfrec.errors import UserError
 from tfrec.serving.client import Client
 from tfrec.serving.export import EXCLUDE, IDS, RECOMMEND, SCORES, K
 from tfrec.serving.servable import Servable
+from tfrec.serving.signature import TensorSpec, dtype_name
 from tfrec.stages.artifact import Artifact
 from tfrec.stages.export import ServingBundle
 
 Predict = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+
+Value = str | float | Sequence[str] | Sequence[float]
+"""A raw feature of one shopper: a category, text or number, or a list of either."""
 
 
 class Recommendation(NamedTuple):
@@ -32,18 +38,20 @@ class Recommender:
     """Recommends items to shoppers by the `recommend` signature of a bundle.
 
     What a question leaves out is filled in: the shopper's features from the prepared data, as
-    they were after the last event, and the calendar's from the moment. A shopper never seen is
-    asked for with what is known, and gets what suits most.
+    they were after the last event, and the calendar's and the days since that event from the
+    moment. A shopper never seen is asked for with what is known, and gets what suits most.
 
     Example:
       >>> recommender = tfrec.Recommender.load(experiment.bundle)
       >>> recommender.recommend(household_id="2375", k=10)
     """
 
-    def __init__(self, predict: Predict, inputs: Mapping[str, int], prepared: Artifact) -> None:
-        """Takes a way to run `recommend`, its raw features with their ranks, and prepared data."""
+    def __init__(
+        self, predict: Predict, inputs: Mapping[str, TensorSpec], prepared: Artifact
+    ) -> None:
+        """Takes a way to run `recommend`, what it takes, and prepared data."""
         self._predict = predict
-        self._ranks = {name: rank for name, rank in inputs.items() if name not in (K, EXCLUDE)}
+        self._specs = {name: spec for name, spec in inputs.items() if name not in (K, EXCLUDE)}
         self._user_feature = prepared.manifest.summary["user"]
         data = PreparedData(prepared.path)
         self._catalogue, self._profiles = Catalogue(data.catalogue), Profiles(data.profiles)
@@ -71,8 +79,14 @@ class Recommender:
             }
             return servable.run(signature, encoded, [IDS, SCORES])
 
-        ranks = {name: len(info.tensor_shape.dim) for name, info in signature.inputs.items()}
-        return cls(predict, ranks, Artifact(bundle.prepared))
+        specs = {
+            name: TensorSpec(
+                dtype_name(types_pb2.DataType.Name(info.dtype)),
+                tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim),
+            )
+            for name, info in signature.inputs.items()
+        }
+        return cls(predict, specs, Artifact(bundle.prepared))
 
     @classmethod
     def connect(cls, client: Client, model: str, prepared: Artifact) -> "Recommender":
@@ -87,9 +101,10 @@ class Recommender:
           A recommender.
         """
         signature = client.metadata(model)[RECOMMEND]
-        ranks = {name: len(spec.shape or ()) for name, spec in signature.inputs.items()}
         return cls(
-            lambda inputs: client.predict(model, inputs, signature=RECOMMEND), ranks, prepared
+            lambda inputs: client.predict(model, inputs, signature=RECOMMEND),
+            signature.inputs,
+            prepared,
         )
 
     def recommend(
@@ -97,27 +112,28 @@ class Recommender:
         k: int = 10,
         exclude: Sequence[str] = (),
         moment: datetime | None = None,
-        **features: str | Sequence[str],
+        **features: Value,
     ) -> list[Recommendation]:
         """Recommends items to one shopper.
 
         Args:
           k: how many items, at most as many as the catalogue holds.
           exclude: ids of items not to recommend.
-          moment: when; now by default.
-          **features: raw features of roles user and context, lists for sequences.
+          moment: when, in UTC where it names no zone; now by default.
+          **features: raw features of roles user and context; lists for sequences, several
+            categories and vectors.
 
         Returns:
           Items, best first.
 
         Raises:
-          UserError: if a feature is unknown or `k` is out of range.
+          UserError: if a feature is unknown or has no such value, or `k` is out of range.
         """
         return self.answer(self.question(features, k, exclude, moment))
 
     def question(
         self,
-        features: Mapping[str, str | Sequence[str]],
+        features: Mapping[str, Value],
         k: int = 10,
         exclude: Sequence[str] = (),
         moment: datetime | None = None,
@@ -128,19 +144,15 @@ class Recommender:
                 f"k: {k} is not between 1 and {len(self._catalogue)}; ask for at least one item "
                 "and no more than the catalogue holds"
             )
-        unknown = set(features) - set(self._ranks)
+        unknown = set(features) - set(self._specs)
         if unknown:
             raise UserError(
                 f"{', '.join(sorted(unknown))}: no such feature; the model takes "
-                f"{', '.join(sorted(self._ranks))}"
+                f"{', '.join(sorted(self._specs))}"
             )
-        known: dict[str, str | Sequence[str]] = {}
-        known |= calendar_features(moment or datetime.now())
-        user = features.get(self._user_feature)
-        if isinstance(user, str):
-            known |= self._profiles.find(user)
-        known |= dict(features)
-        inputs = {name: _tensor(known.get(name), rank) for name, rank in self._ranks.items()}
+        user = str(features.get(self._user_feature, ""))
+        known = {**calendar_features(moment), **self._profiles.find(user, moment), **features}
+        inputs = {name: _tensor(name, known.get(name), spec) for name, spec in self._specs.items()}
         return {
             **inputs,
             K: np.asarray(k, np.int32),
@@ -160,19 +172,41 @@ class Recommender:
         ]
 
     def parse(self, values: Mapping[str, str]) -> dict[str, str | list[str]]:
-        """Reads features written as text: values of a sequence are joined by commas."""
-        return {
-            name: text.split(",") if self._ranks.get(name) == 2 else text
-            for name, text in values.items()
-        }
+        """Reads features written as text: the values of a list are joined by commas."""
+        lists = {name for name, spec in self._specs.items() if len(spec.shape or ()) == 2}
+        return {name: text.split(",") if name in lists else text for name, text in values.items()}
 
 
-def _tensor(value: str | Sequence[str] | None, rank: int) -> np.ndarray:
-    """One shopper's value as a batch of one: `[1]`, or `[1, values]` for a sequence."""
-    if rank == 1:
-        return np.asarray([value or ""], object)
-    values = [value] if isinstance(value, str) else list(value or [""])
-    return np.asarray([values], object)
+def _tensor(name: str, value: Any, spec: TensorSpec) -> np.ndarray:
+    """One shopper's value as a batch of one: `[1]`, or `[1, values]` for a list."""
+    shape = (1, *(size or 0 for size in (spec.shape or ())[1:]))
+    if spec.dtype == "string":
+        return _strings(name, value, several=len(shape) == 2)
+    if value is None:
+        return np.full(shape, np.nan if len(shape) == 1 else 0, spec.dtype)
+    return _numbers(name, value, shape).astype(spec.dtype)
+
+
+def _strings(name: str, value: Any, several: bool) -> np.ndarray:
+    is_list = several and isinstance(value, Iterable) and not isinstance(value, str)
+    values = ["" if item is None else item for item in (value if is_list else [value])]
+    for item in values:
+        if not isinstance(item, str):
+            raise UserError(f"{name}: {reprlib.repr(item)} is no text; give it in quotes")
+    return np.asarray([values or [""]] if several else values, object)
+
+
+def _numbers(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        numbers = np.asarray([value], np.float64)
+    except (TypeError, ValueError):
+        numbers = np.empty(0)
+    if numbers.shape == shape and (len(shape) == 1 or np.isfinite(numbers).all()):
+        return numbers
+    given = f"{name}: {reprlib.repr(value)}"
+    if len(shape) == 1:
+        raise UserError(f"{given} is no number; give one, e.g. 3.5")
+    raise UserError(f"{given} is no vector of {shape[1]} numbers; give as many")
 
 
 def _text(value: bytes | str) -> str:
