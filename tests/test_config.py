@@ -1,4 +1,6 @@
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pydantic
 import pytest
@@ -53,6 +55,87 @@ def test_unknown_key_lists_the_known_ones_of_its_section() -> None:
     message = refusal({"name": "k", "oven": {"degrees": 1, "degree": 2}})
 
     assert message == "oven.degree: unknown key; known here: degrees, preheat"
+
+
+class Gas(Section):
+    kind: Literal["gas"]
+    flames: int
+
+
+class Electric(Section):
+    kind: Literal["electric"]
+    watts: int
+
+
+class Cellar(Section):
+    root: str = "/"
+
+
+Stove = Annotated[Gas | Electric, pydantic.Field(discriminator="kind")]
+
+
+class Restaurant(Section):
+    stoves: Mapping[str, Stove] = {}
+    spare: tuple[Stove, ...] = ()
+    oven: Oven | None = None
+    cellar: Cellar = Cellar()
+    kitchen: Kitchen | None = None
+    source: str | tuple[str, ...] = "here"
+
+
+def restaurant_refusal(**content: object) -> str:
+    with pytest.raises(UserError) as caught:
+        validate(Restaurant, content)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "known"),
+    [
+        ({"oven": {"degrees": 1, "degree": 2}}, "oven.degree", "degrees, preheat"),
+        (
+            {"stoves": {"big": {"kind": "gas", "flames": 2, "watts": 5}}},
+            "stoves.big.watts",
+            "kind, flames",
+        ),
+        ({"spare": [{"kind": "electric", "watts": 2, "x": 5}]}, "spare.0.x", "kind, watts"),
+        (
+            {"kitchen": {"name": "k", "oven": {"degrees": 1, "degree": 2}}},
+            "kitchen.oven.degree",
+            "degrees, preheat",
+        ),
+        ({"cellar": {"roots": "/"}}, "cellar.roots", "root"),
+        ({"fridge": 1}, "fridge", "stoves, spare, oven, cellar, kitchen, source"),
+    ],
+)
+def test_unknown_key_of_an_optional_or_chosen_section_lists_the_known_ones(
+    content: dict[str, object], name: str, known: str
+) -> None:
+    assert restaurant_refusal(**content) == f"{name}: unknown key; known here: {known}"
+
+
+@pytest.mark.parametrize(
+    ("stove", "problem"),
+    [({"kind": "coal"}, "'coal': unknown"), ({"flames": 2}, "missing")],
+)
+def test_choice_of_no_known_kind_lists_the_known_ones(
+    stove: dict[str, object], problem: str
+) -> None:
+    assert restaurant_refusal(stoves={"big": stove}) == (
+        f"stoves.big.kind: {problem}; known: gas, electric"
+    )
+
+
+def test_names_in_messages_are_only_those_that_were_written() -> None:
+    message = restaurant_refusal(
+        stoves={"gas": {"kind": "gas", "flames": "two"}, "big": {"kind": "gas"}}, source=5
+    )
+
+    assert [line.split(": ")[0] for line in message.splitlines()] == [
+        "stoves.gas.flames",
+        "stoves.big.flames",
+        *["source"] * 2,  # neither text nor a list of it
+    ]
 
 
 def test_missing_key_is_named() -> None:

@@ -1,30 +1,55 @@
+from typing import Any
+
+import pytest
 import tensorflow as tf
+from every_kind import ROWS, Fitted
 
 from tfrec.features import FeatureSpec
 from tfrec.features.parsing import ITEM_ROW, parsing_spec
 
 
-def example(**values: list[int]) -> bytes:
-    features = {
-        name: tf.train.Feature(int64_list=tf.train.Int64List(value=value))
-        for name, value in values.items()
-    }
+def example(rows: dict[str, list[list[Any]]], number: int) -> bytes:
+    """One transformed row as an Example, as preparation encodes it."""
+    features = {ITEM_ROW: _feature([number])}
+    features |= {name: _feature(values[number]) for name, values in rows.items()}
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-def test_examples_are_parsed_to_scalars_and_ragged_sequences(spec: FeatureSpec) -> None:
-    examples = [
-        example(**{ITEM_ROW: [7]}, sku=[3], recent=[1, 2], channel=[0]),
-        example(**{ITEM_ROW: [8]}, sku=[4], recent=[], channel=[1]),
-    ]
-
-    parsed = tf.io.parse_example(examples, parsing_spec(spec, ["sku", "recent"]))
-
-    assert sorted(parsed) == [ITEM_ROW, "recent", "sku"]
-    assert parsed[ITEM_ROW].numpy().tolist() == [7, 8]
-    assert parsed["sku"].numpy().tolist() == [3, 4]
-    assert parsed["recent"].to_list() == [[1, 2], []]
+def _feature(values: list[Any]) -> tf.train.Feature:
+    if any(isinstance(value, float) for value in values):
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
 
 
-def test_item_row_is_always_parsed(spec: FeatureSpec) -> None:
+@pytest.fixture(scope="module")
+def parsed(spec: FeatureSpec, fitted: Fitted) -> dict[str, tf.Tensor | tf.RaggedTensor]:
+    examples = [example(fitted.rows, number) for number in range(len(ROWS["sku"]))]
+    return tf.io.parse_example(examples, parsing_spec(spec, list(spec.root)))
+
+
+@pytest.mark.parametrize("name", list(ROWS))
+def test_transformed_rows_are_parsed_as_they_were(
+    name: str, parsed: dict[str, tf.Tensor | tf.RaggedTensor], fitted: Fitted
+) -> None:
+    column = parsed[name]
+
+    if isinstance(column, tf.RaggedTensor):
+        assert column.to_list() == fitted.rows[name]
+    else:
+        assert tf.reshape(column, [12, -1]).numpy().tolist() == fitted.rows[name]
+
+
+def test_kinds_of_several_values_are_ragged_and_vectors_have_their_width(
+    parsed: dict[str, tf.Tensor | tf.RaggedTensor],
+) -> None:
+    ragged = {name for name, column in parsed.items() if isinstance(column, tf.RaggedTensor)}
+
+    assert ragged == {"recent_skus", "recent_brands", "tags", "colours", "title"}
+    assert parsed["image"].shape == [12, 3]
+    assert parsed["age"].dtype == parsed["at"].dtype == tf.int64
+    assert parsed["price"].dtype == parsed["bought"].dtype == tf.float32
+
+
+def test_item_row_is_always_parsed_and_only_named_features_are(spec: FeatureSpec) -> None:
     assert list(parsing_spec(spec, [])) == [ITEM_ROW]
+    assert sorted(parsing_spec(spec, ["sku", "title"])) == [ITEM_ROW, "sku", "title"]

@@ -45,11 +45,31 @@ def test_sequence_of_a_sequence_is_refused() -> None:
     )
 
 
-def test_unknown_kind_is_refused_with_the_known_ones() -> None:
-    message = refusal(shopper={**CATEGORY, "kind": "categoric"})
+def test_sequence_of_a_feature_that_is_no_category_is_refused() -> None:
+    number = {"role": "item", "kind": "numeric"}
 
-    assert message.startswith("features.shopper")
-    assert all(word in message for word in ("'categoric'", "'categorical'", "'sequence'"))
+    assert "other.of: 'price' is no categorical feature" in refusal(
+        price=number, other={**SEQUENCE, "of": "price"}
+    )
+
+
+KINDS = "categorical, multi_categorical, numeric, sequence, text, vector"
+
+
+def test_unknown_kind_is_refused_with_the_known_ones() -> None:
+    assert refusal(shopper={**CATEGORY, "kind": "categoric"}) == (
+        f"features.shopper.kind: 'categoric': unknown; known: {KINDS}"
+    )
+
+
+def test_missing_kind_is_refused_with_the_known_ones() -> None:
+    assert refusal(shopper={"role": "user"}) == (f"features.shopper.kind: missing; known: {KINDS}")
+
+
+def test_unknown_key_is_refused_with_those_of_the_kind() -> None:
+    assert refusal(recent={**SEQUENCE, "length": 5}) == (
+        "features.recent.length: unknown key; known here: role, kind, of, last, within, types"
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,3 +137,81 @@ def test_item_feature_and_one_of_user_or_context_are_enough(kept: list[str]) -> 
     spec = validate(FeatureSpec, {name: CONTENT[name] for name in kept})
 
     assert list(spec.root) == kept
+
+
+ITEM: dict[str, Any] = {"role": "item"}
+
+
+@pytest.mark.parametrize(
+    ("feature", "remedy"),
+    [
+        ({**CATEGORY, "lookup": "hash"}, "lookup hash needs rows, the size of its table"),
+        ({**CATEGORY, "lookup": "identity"}, "lookup identity needs rows, the size of its table"),
+        (
+            {**CATEGORY, "lookup": "hash", "rows": 9, "min_count": 2},
+            "lookup hash has no vocabulary; leave min_count out",
+        ),
+        (
+            {**ITEM, "kind": "multi_categorical", "embedding": 2, "lookup": "hash"},
+            "lookup hash needs rows, the size of its table",
+        ),
+        (
+            {**ITEM, "kind": "numeric", "transform": "bucketise", "buckets": 4},
+            "transform bucketise needs buckets and embedding; no other takes them",
+        ),
+        (
+            {**ITEM, "kind": "numeric", "buckets": 4, "embedding": 2},
+            "transform bucketise needs buckets and embedding; no other takes them",
+        ),
+        (
+            {**ITEM, "kind": "numeric", "transform": "log"},
+            "transform log needs a min above -1, e.g. min: 0",
+        ),
+        (
+            {**ITEM, "kind": "numeric", "transform": "log", "min": -1},
+            "transform log needs a min above -1, e.g. min: 0",
+        ),
+        ({**ITEM, "kind": "numeric", "min": 2, "max": 1}, "min 2.0 is more than max 1.0"),
+        (
+            {"role": "label", "kind": "numeric", "transform": "standardise"},
+            "role label is written as it is; leave transform out",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused(
+    feature: dict[str, object], remedy: str
+) -> None:
+    assert refusal(other=feature) == f"features.other: {remedy}"
+
+
+@pytest.mark.parametrize(
+    ("feature", "key"),
+    [
+        ({**ITEM, "kind": "text", "embedding": 2, "rows": 0}, "rows"),
+        ({**ITEM, "kind": "text", "embedding": 2, "rows": 9, "ngrams": 6}, "ngrams"),
+        ({**ITEM, "kind": "vector", "dim": 0}, "dim"),
+        ({**ITEM, "kind": "vector", "dim": 2, "separator": ""}, "separator"),
+        ({**ITEM, "kind": "numeric", "transform": "square"}, "transform"),
+        ({"role": "label", "kind": "categorical", "embedding": 2}, "role"),
+    ],
+)
+def test_wrong_value_of_another_kind_is_named(feature: dict[str, object], key: str) -> None:
+    assert refusal(other=feature).startswith(f"features.other.{key}: ")
+
+
+@pytest.mark.parametrize(
+    ("role", "transform"),
+    [
+        *[("user", "standardise"), ("item", "standardise"), ("context", "standardise")],
+        *[("label", "none"), ("weight", "none"), ("time", "none")],
+    ],
+)
+def test_number_is_standardised_where_a_model_takes_it(role: str, transform: str) -> None:
+    spec = FeatureSpec.model_validate({**CONTENT, "number": {"role": role, "kind": "numeric"}})
+
+    assert spec["number"].transform == transform
+    assert ("number" in spec.inputs) is (transform == "standardise")
+
+
+def test_columns_are_all_features_but_sequences() -> None:
+    assert list(FeatureSpec.model_validate(CONTENT).columns) == ["shopper", "sku", "weekday"]

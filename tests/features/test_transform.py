@@ -1,77 +1,217 @@
+import itertools
+import math
+import re
+from collections import Counter
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_transform as tft
+from every_kind import ROWS, Fitted
 
-from tfrec.data.prepared import PreparedData
 from tfrec.features import FeatureSpec
-from tfrec.features.signature import sparse_inputs
-from tfrec.features.transform import table_rows
+from tfrec.features.plan import embedding_plan
 
-Rows = Callable[..., dict[str, tf.Tensor | tf.SparseTensor]]
-
-
-@pytest.fixture(scope="module")
-def transform(prepared: PreparedData) -> tft.TFTransformOutput:
-    return tft.TFTransformOutput(str(prepared.transform))
+Serve = Callable[..., dict[str, list[list]]]
 
 
-@pytest.fixture(scope="module")
-def look_up(transform: tft.TFTransformOutput) -> Rows:
-    """Runs raw strings, as a client sends them, through the fitted graph."""
-    layer = transform.transform_features_layer()
-
-    def run(**raw: list) -> dict[str, tf.Tensor | tf.SparseTensor]:
-        return layer(sparse_inputs({name: tf.constant(values) for name, values in raw.items()}))
-
-    return run
+def column(rows: list[list]) -> list:
+    """The only value of each row."""
+    return [value for (value,) in rows]
 
 
-def test_every_value_of_the_vocabulary_has_a_row_of_its_own(
-    transform: tft.TFTransformOutput, look_up: Rows
+def bucket(string: str, buckets: int) -> int:
+    return int(tf.strings.to_hash_bucket_fast(string, buckets))
+
+
+def numbers(name: str) -> np.ndarray:
+    """The raw numbers of a feature as float32, NaN where there is none."""
+    return np.array([math.nan if value is None else value for value in ROWS[name]], np.float32)
+
+
+def words(fitted: Fitted, name: str) -> list[str]:
+    return [word.decode() for word in fitted.transform.vocabulary_by_name(name)]
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name != "at"])
+def test_serving_gives_the_rows_of_training(name: str, fitted: Fitted, serve: Serve) -> None:
+    assert serve(**{name: ROWS[name]})[name] == fitted.rows[name]
+
+
+def test_vocabulary_holds_values_that_are_frequent_enough(fitted: Fitted) -> None:
+    assert sorted(words(fitted, "shopper")) == ["u1", "u2"]
+    assert sorted(words(fitted, "tags")) == ["x", "y"]
+    assert sorted(words(fitted, "weekday")) == ["Monday", "Sunday"]
+
+
+def test_vocabulary_with_rows_keeps_the_most_frequent_values(fitted: Fitted) -> None:
+    assert sorted(words(fitted, "sku")) == ["a", "b"]
+
+
+def test_value_of_a_vocabulary_takes_its_row_and_any_other_an_unknown_row_by_its_hash(
+    fitted: Fitted,
 ) -> None:
-    words = transform.vocabulary_by_name("sku")
+    known = words(fitted, "shopper")
 
-    rows = look_up(sku=words)["sku"]
+    expected = [
+        known.index(value) if value in known else 2 + bucket(value or "", 3)
+        for value in ROWS["shopper"]
+    ]
 
-    assert rows.dtype == tf.int64
-    assert rows.numpy().tolist() == list(range(len(words)))
+    assert column(fitted.rows["shopper"]) == expected
 
 
-def test_value_outside_the_vocabulary_takes_the_row_behind_it(
-    transform: tft.TFTransformOutput, look_up: Rows
+def test_unknown_values_spread_over_all_unknown_rows(serve: Serve) -> None:
+    strangers = [f"stranger {number}" for number in range(60)]
+
+    assert set(column(serve(shopper=strangers)["shopper"])) == {2, 3, 4}
+    assert set(column(serve(brand=strangers)["brand"])) <= set(range(50))
+
+
+def test_hash_takes_the_string_modulo_rows_and_a_missing_value_an_unknown_row(
+    fitted: Fitted,
 ) -> None:
-    behind = transform.vocabulary_size_by_name("sku")
+    expected = [bucket(value, 50) if value else 50 + bucket("", 2) for value in ROWS["brand"]]
 
-    never_sold, never_seen = look_up(sku=["sku-119", "no such thing"])["sku"].numpy()
-
-    assert never_sold == never_seen == behind
+    assert column(fitted.rows["brand"]) == expected
 
 
-def test_missing_value_takes_the_row_behind_the_vocabulary(
-    transform: tft.TFTransformOutput, look_up: Rows
+def test_hash_of_a_string_never_changes(serve: Serve) -> None:
+    assert column(serve(brand=["acme", "éclair"])["brand"]) == [31, 13]
+
+
+def test_identity_takes_whole_numbers_below_rows_and_all_else_is_unknown(fitted: Fitted) -> None:
+    expected = [
+        int(value) if value in ("0", "9", "007", "5") else 10 + bucket(value or "", 3)
+        for value in ROWS["shelf"]
+    ]
+
+    assert column(fitted.rows["shelf"]) == expected
+    assert len(set(expected) & {10, 11, 12}) > 1
+
+
+def test_several_categories_are_looked_up_each(fitted: Fitted) -> None:
+    known = words(fitted, "tags")
+
+    assert fitted.rows["tags"] == [
+        [known.index(tag) if tag in known else len(known) for tag in row] for row in ROWS["tags"]
+    ]
+    assert fitted.rows["colours"] == [
+        [bucket(colour, 20) for colour in row] for row in ROWS["colours"]
+    ]
+
+
+def test_sequence_shares_the_lookup_of_its_feature(fitted: Fitted) -> None:
+    known = words(fitted, "sku")
+
+    assert fitted.rows["recent_skus"] == [
+        [known.index(sku) if sku in known else 2 for sku in row] for row in ROWS["recent_skus"]
+    ]
+    assert fitted.rows["recent_brands"] == [
+        [bucket(brand, 50) for brand in row] for row in ROWS["recent_brands"]
+    ]
+
+
+@pytest.mark.parametrize(("name", "before"), [("grams", np.asarray), ("price", np.log1p)])
+def test_number_is_standardised_by_the_training_rows_and_a_missing_one_is_the_mean(
+    name: str, before: Callable[[np.ndarray], np.ndarray], fitted: Fitted
 ) -> None:
-    rows = look_up(channel=["", "web"])["channel"].numpy()
+    values = before(numbers(name))
 
-    assert rows[0] == transform.vocabulary_size_by_name("channel") == 2
-    assert rows[1] < 2
+    expected = np.nan_to_num((values - np.nanmean(values)) / np.nanstd(values))
 
-
-def test_sequence_shares_the_vocabulary_of_its_feature(look_up: Rows) -> None:
-    skus = ["sku-003", "sku-000", "nothing"]
-
-    rows = look_up(sku=skus, recent=[[*skus, "sku-003"]] + [[""] * 4] * 2)
-
-    first, *empty = tf.RaggedTensor.from_sparse(rows["recent"]).to_list()
-    sku = rows["sku"].numpy().tolist()
-    assert first == [*sku, sku[0]]
-    assert empty == [[], []]
+    np.testing.assert_allclose(column(fitted.rows[name]), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_table_has_a_row_for_each_value_and_one_for_the_rest(
-    spec: FeatureSpec, transform: tft.TFTransformOutput
+def test_number_without_a_transform_stays_and_a_missing_one_is_zero(fitted: Fitted) -> None:
+    assert column(fitted.rows["stock"]) == np.nan_to_num(numbers("stock")).tolist()
+
+
+def test_constant_number_becomes_zero(fitted: Fitted, serve: Serve) -> None:
+    assert set(column(fitted.rows["constant"])) == {0.0}
+    assert np.isfinite(column(serve(constant=[8.5, None])["constant"])).all()
+
+
+def test_buckets_are_cut_at_quantiles_and_a_missing_number_has_its_own(fitted: Fitted) -> None:
+    rows = column(fitted.rows["age"])
+
+    present = [row for row in rows if row != 4]
+    assert [row == 4 for row in rows] == [age is None for age in ROWS["age"]]
+    assert present == sorted(present)  # as the ages are
+    assert set(Counter(present)) == {0, 1, 2, 3}
+    assert max(Counter(present).values()) <= math.ceil(len(present) / 4) + 1
+
+
+def test_number_beyond_those_of_training_falls_into_the_first_or_the_last_bucket(
+    serve: Serve,
 ) -> None:
-    rows = table_rows(spec, transform)
+    assert column(serve(age=[-1e9, 1e9])["age"]) == [0, 3]
 
-    assert rows == {"shopper": 41, "sku": 119, "aisle": 7, "channel": 3, "weekday": 8}
+
+def test_constant_number_falls_into_one_bucket(fitted: Fitted) -> None:
+    *rows, missing = column(fitted.rows["flat"])
+
+    assert len(set(rows)) == 1
+    assert rows[0] in range(3)
+    assert missing == 3
+
+
+def ngrams(text: str | None, rows: int) -> list[int]:
+    """Hashed words and pairs of words, recomputed from their definition."""
+    tokens = re.findall(r"[^\W_]+", (text or "").lower())
+    pairs = [" ".join(pair) for pair in itertools.pairwise(tokens)]
+    return sorted(bucket(ngram, rows) for ngram in tokens + pairs)
+
+
+def test_text_becomes_hashed_words_and_pairs_of_words(fitted: Fitted) -> None:
+    expected = [ngrams(title, 64) for title in ROWS["title"]]
+
+    assert [sorted(row) for row in fitted.rows["title"]] == expected
+    assert [len(row) for row in expected[:6]] == [5, 0, 0, 5, 0, 5]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Red Shoes", "RED  shoes!"), ("ÉTÉ", "été"), ("a-b", "a b"), ("50 % off", "50 off")],
+)
+def test_case_and_punctuation_of_a_text_do_not_count(one: str, other: str, serve: Serve) -> None:
+    first, second = serve(title=[one, other])["title"]
+
+    assert first == second != []
+
+
+def test_batch_without_a_single_word_has_no_ngrams(serve: Serve) -> None:
+    assert serve(title=["", "?!"])["title"] == [[], []]
+
+
+def test_vector_stays_as_it_is(fitted: Fitted) -> None:
+    assert fitted.rows["image"] == ROWS["image"]
+
+
+def test_label_weight_and_time_stay_as_they_are(fitted: Fitted) -> None:
+    for name in ("bought", "importance", "at"):
+        assert column(fitted.rows[name]) == ROWS[name]
+    assert fitted.transform.transformed_feature_spec()["at"].dtype == tf.int64
+
+
+def test_rows_are_int64_and_numbers_float32(fitted: Fitted) -> None:
+    outputs = fitted.transform.transformed_feature_spec()
+    floats = {"price", "grams", "stock", "constant", "image", "bought", "importance"}
+
+    assert {name for name, output in outputs.items() if output.dtype == tf.float32} == floats
+    assert {outputs[name].dtype for name in outputs.keys() - floats} == {tf.int64}
+
+
+def test_columns_without_a_single_value_fit_into_their_tables(
+    spec: FeatureSpec, fit: Callable[[dict[str, list]], Fitted]
+) -> None:
+    always = {"image", "bought", "importance", "at"}
+    empty = {name: [[] if isinstance(v, list) else None for v in ROWS[name]] for name in ROWS}
+
+    fitted = fit({name: ROWS[name] if name in always else empty[name] for name in ROWS})
+
+    tables = embedding_plan(spec, fitted.transform)
+    for name, rows in fitted.rows.items():
+        values = np.concatenate(rows)
+        assert np.isfinite(values).all(), name
+        assert name not in tables or np.all((values >= 0) & (values < tables[name].rows)), name

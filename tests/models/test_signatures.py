@@ -9,7 +9,7 @@ import tf_keras
 from tfrec.data.input_pipeline import read_serialized
 from tfrec.data.prepared import PreparedData
 from tfrec.features import FeatureSpec
-from tfrec.features.transform import table_rows
+from tfrec.features.plan import embedding_plan
 from tfrec.models import ModelInputs, TwoTower
 from tfrec.models.signatures import save_model
 
@@ -19,7 +19,7 @@ def model(prepared: PreparedData, spec: FeatureSpec) -> TwoTower:
     tf_keras.utils.set_random_seed(0)
     transform = tft.TFTransformOutput(str(prepared.transform))
     share = np.full(120, 1 / 120, np.float32)
-    inputs = ModelInputs(spec, table_rows(spec, transform), share)
+    inputs = ModelInputs(spec, embedding_plan(spec, transform), share)
     model = TwoTower(inputs, TwoTower.Settings(embedding_dim=4))
     model.make_variables()
     return model

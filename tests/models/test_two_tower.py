@@ -8,11 +8,18 @@ import tf_keras
 import tfrec
 from tfrec.features import FeatureSpec
 from tfrec.features.parsing import ITEM_ROW, WEIGHT
+from tfrec.features.plan import Table
 from tfrec.losses import in_batch_softmax
 from tfrec.models import ModelInputs, TwoTower
 
 BATCH, ITEMS = 64, 12
-ROWS = {"shopper": 9, "sku": ITEMS + 1, "aisle": 4, "channel": 3, "weekday": 8}
+TABLES = {
+    "shopper": Table(9, 8, 1),
+    "sku": Table(ITEMS + 1, 8, 1),
+    "aisle": Table(4, 4, 1),
+    "channel": Table(3, 2, 1),
+    "weekday": Table(8, 2, 1),
+}
 
 Batch = dict[str, tf.Tensor | tf.RaggedTensor]
 
@@ -30,7 +37,7 @@ def make_model(spec: FeatureSpec) -> Callable[..., TwoTower]:
     def make(template: type[TwoTower] = TwoTower, **settings: float) -> TwoTower:
         tf_keras.utils.set_random_seed(0)
         share = np.arange(1, ITEMS + 1, dtype=np.float32)
-        inputs = ModelInputs(spec, ROWS, share / share.sum())
+        inputs = ModelInputs(spec, TABLES, share / share.sum())
         model = template(inputs, template.Settings(**{"embedding_dim": 8, **settings}))
         model.make_variables()
         return model
