@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from busy_shop import DAY, BusyShop, make_busy_shop, spec_of
 from shop import Shop, make_shop
 
 from tfrec.config import validate
@@ -44,6 +45,30 @@ def prepared(
 
     artifact = prepare(data_config, spec, tmp_path_factory.mktemp("prepared") / "prepare")
     return PreparedData(artifact.path)
+
+
+@pytest.fixture(scope="session")
+def busy_shop() -> BusyShop:
+    """A shop with features of every kind."""
+    return make_busy_shop()
+
+
+@pytest.fixture(scope="session")
+def busy(busy_shop: BusyShop, tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
+    """The busy shop's prepared data with labelled impressions, which tests only read."""
+    from tfrec.stages.prepare import prepare
+
+    folder = tmp_path_factory.mktemp("busy")
+    config = busy_shop.write(
+        folder,
+        promotions={
+            "source": str(folder / "promotions.parquet"), "item": "product", "start": "from",
+            "end": "to",
+        },
+        split={"kind": "time", "validation": 6 * DAY, "test": 6 * DAY},
+        labels={"kind": "impressions", "impression": "shown", "positive": ["view", "buy"]},
+    )  # fmt: skip
+    return PreparedData(prepare(config, spec_of(), folder / "prepare").path)
 
 
 @pytest.fixture(scope="session")

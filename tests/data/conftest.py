@@ -1,9 +1,9 @@
-"""A shop's log in plain Python, and shards of events made by hand."""
+"""A shop's log in plain Python, and cleaned events made by hand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timezone
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -11,14 +11,32 @@ import pytest
 from shop import Shop
 
 from tfrec.config import validate
-from tfrec.data.catalogue import ID, NAME, Catalogue
+from tfrec.data.catalogue import GROUP, ID, NAME, Catalogue
 from tfrec.data.columns import Columns
 from tfrec.data.config import DataConfig
-from tfrec.data.events import USER
+from tfrec.data.events import PART, TYPE, USER
 from tfrec.data.prepared import PreparedData
 from tfrec.data.shard import Shard
-from tfrec.features import FeatureSpec
+from tfrec.data.splits import ByTime, Split
 from tfrec.features.parsing import ITEM_ROW, TIME
+
+COLUMNS = Columns(
+    {
+        "shopper": "user",
+        "sku": "item",
+        "aisle": "catalogue",
+        "channel": "event",
+        "weekday": "calendar",
+        "days_since_last_visit": "behaviour",
+        "visits_before": "behaviour",
+        "events_before": "behaviour",
+    }
+)
+
+_SPLIT = ByTime(50, 80)
+
+Cleaned = tuple[str, int, int, str | None, str | None]
+"""A cleaned event: shopper, time, item row, type and channel."""
 
 
 class Event(NamedTuple):
@@ -33,14 +51,16 @@ def log(shop: Shop) -> list[Event]:
     """The shop's good events: each shopper's together, in the order of time and then item."""
     rows = pa.parquet.read_table(shop.events).to_pylist()
     return sorted(
-        Event(
-            row["shopper"],
-            int(row["at"].replace(tzinfo=timezone.utc).timestamp()),
-            row["sku"],
-            row["channel"],
-        )
-        for row in rows
-        if row["shopper"] is not None and row["sku"] != "sku-unknown"
+        {
+            Event(
+                row["shopper"],
+                int(row["at"].replace(tzinfo=timezone.utc).timestamp()),
+                row["sku"],
+                row["channel"],
+            )
+            for row in rows
+            if row["shopper"] is not None and row["sku"] != "sku-unknown"
+        }
     )
 
 
@@ -53,50 +73,85 @@ def output(tmp_path: Path) -> PreparedData:
 
 
 @pytest.fixture(scope="session")
-def small_config() -> DataConfig:
-    """The `data` section of sources that each test writes for itself."""
-    content = {
-        "events": {"source": "events", "user": "shopper", "item": "sku", "time": "at"},
-        "items": {"source": "items", "id": "sku", "name": ["title", "size"]},
-        "split": {"kind": "time", "validation": "1d", "test": "1d"},
-        "shards": 3,
-    }
-    return validate(DataConfig, content, "data")
+def make_config() -> Callable[..., DataConfig]:
+    """Makes the `data` section of sources that each test writes: changes of each log, and more."""
+
+    log = {"source": "events", "user": "shopper", "item": "sku", "time": "at"}
+    catalogue = {"source": "items", "id": "sku", "name": ["title", "size"]}
+
+    def make(
+        *logs: Mapping[str, Any], items: Mapping[str, Any] | None = None, **data: Any
+    ) -> DataConfig:
+        content = {
+            "events": [{**log, **changes} for changes in logs or [{}]],
+            "items": {**catalogue, **(items or {})},
+            "split": {"kind": "time", "validation": "1d", "test": "1d"},
+            "shards": 3,
+            **data,
+        }
+        return validate(DataConfig, content, "data")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_config(make_config: Callable[..., DataConfig]) -> DataConfig:
+    """A `data` section without anything special."""
+    return make_config()
 
 
 @pytest.fixture
 def write_catalogue(output: PreparedData) -> Callable[..., Catalogue]:
     """Puts a catalogue in its place as preparation leaves it."""
 
-    def write(ids: Sequence[str], **features: Sequence[str | None]) -> Catalogue:
+    def write(
+        ids: Sequence[str], group: Sequence[str | None] | None = None, **features: Sequence
+    ) -> Catalogue:
         columns = {ID: pa.array(ids, pa.string()), NAME: [f"the {item}" for item in ids]}
-        for name, values in features.items():
-            columns[name] = pa.array(values, pa.string())
-        pa.parquet.write_table(pa.table(columns), output.catalogue)
+        if group:
+            columns[GROUP] = pa.array(group, pa.string())
+        pa.parquet.write_table(pa.table({**columns, **features}), output.catalogue)
         return Catalogue(output.catalogue)
 
     return write
 
 
 @pytest.fixture
-def make_shard(tmp_path: Path) -> Callable[..., Shard]:
-    """Makes a shard of cleaned events (user, time, item row, channel), in the order given."""
+def write_events(output: PreparedData) -> Callable[..., Path]:
+    """Puts a file of cleaned events in its place, in the order given."""
+
+    def write(events: Sequence[Cleaned], name: str = "events-0", **columns: Sequence) -> Path:
+        users, times, rows, types, channels = zip(*events, strict=True)
+        table = {
+            USER: pa.array(users, pa.string()),
+            TIME: pa.array(times, pa.int64()),
+            ITEM_ROW: pa.array(rows, pa.int64()),
+            TYPE: pa.array(types, pa.string()),
+            PART: pa.nulls(len(events), pa.string()),
+            "channel": pa.array(channels, pa.string()),
+        }
+        output.events.mkdir(exist_ok=True)
+        file = output.events / f"{name}.parquet"
+        pa.parquet.write_table(pa.table(table | columns), file)
+        return file
+
+    return write
+
+
+@pytest.fixture
+def make_shard(
+    output: PreparedData, write_events: Callable[..., Path], small_config: DataConfig
+) -> Callable[..., Shard]:
+    """Makes a shard of cleaned events, in the order given; its catalogue must be there."""
 
     def make(
-        events: Sequence[tuple[str, int, int, str | None]], spec: FeatureSpec, catalogue: Catalogue
+        events: Sequence[Cleaned],
+        split: Split = _SPLIT,
+        config: DataConfig = small_config,
+        columns: Columns = COLUMNS,
+        **more: Sequence,
     ) -> Shard:
-        users, times, rows, channels = zip(*events, strict=True)
-        table = pa.table(
-            {
-                USER: pa.array(users, pa.string()),
-                ITEM_ROW: pa.array(rows, pa.int64()),
-                TIME: pa.array(times, pa.int64()),
-                "channel": pa.array(channels, pa.string()),
-            }
-        )
-        file = tmp_path / "shard.parquet"
-        pa.parquet.write_table(table, file)
-        columns = Columns("shopper", "sku", ("aisle",), ("channel",), ("weekday",))
-        return Shard(file, spec, columns, catalogue)
+        file = write_events(events, **more)
+        return Shard(file, columns, Catalogue(output.catalogue), config, split)
 
     return make

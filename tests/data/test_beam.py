@@ -1,46 +1,48 @@
-import json
+from pathlib import Path
 
-import pyarrow as pa
+import apache_beam as beam
 import pytest
-from apache_beam.pvalue import TaggedOutput
 
-from tfrec.data.beam import REJECTED, Counts, accept
-
-
-def test_rows_without_a_fault_pass_and_others_are_tagged_with_their_first_reason() -> None:
-    batch = pa.RecordBatch.from_pydict({"n": [0, 1, 2, 3]})
-    faults = {
-        "odd": pa.array([False, True, False, True]),
-        "large": pa.array([False, False, True, True]),
-    }
-
-    *rejected, accepted = accept(batch, faults)
-
-    assert accepted.to_pydict() == {"n": [0]}
-    assert all(isinstance(line, TaggedOutput) and line.tag == REJECTED for line in rejected)
-    assert [json.loads(line.value) for line in rejected] == [
-        {"reason": "odd", "row": {"n": 1}},
-        {"reason": "odd", "row": {"n": 3}},
-        {"reason": "large", "row": {"n": 2}},
-    ]
+from tfrec.data import counts
+from tfrec.data.beam import check_readable, run, write_lines
+from tfrec.data.counts import Counts
+from tfrec.data.engine import BeamConfig
+from tfrec.data.sources import BadRow
+from tfrec.errors import UserError
 
 
-def test_batch_that_is_all_bad_passes_nothing() -> None:
-    batch = pa.RecordBatch.from_pydict({"n": [0]})
+def test_run_tells_what_the_pipeline_counted_and_writes_its_lines(tmp_path: Path) -> None:
+    def count(rows: int) -> str:
+        counts.read(rows)
+        counts.drop("duplicate", rows - 3)
+        return counts.reject_unread(BadRow("log", rows, "broken", "text"))
 
-    (line,) = accept(batch, {"bad": pa.array([True])})
+    def build(pipeline: beam.Pipeline) -> None:
+        lines = pipeline | beam.Create([3, 4, 5]) | beam.Map(count)
+        write_lines(lines, tmp_path, "events.jsonl")
 
-    assert isinstance(line, TaggedOutput)
+    counted = run(BeamConfig(), build)
+
+    assert counted == Counts(read=15, rejected={"broken": 3}, dropped={"duplicate": 3})
+    assert counted.kept == 9
+    written = [line for f in tmp_path.glob("events-*.jsonl") for line in f.read_text().splitlines()]
+    assert len(written) == 3
 
 
-def test_rejected_share_counts_all_reasons() -> None:
-    assert Counts(8, {"odd": 1, "large": 3}).rejected_share == pytest.approx(0.5)
-    assert Counts().rejected_share == 0
+def test_unreadable_sources_are_named_but_not_endlessly(tmp_path: Path) -> None:
+    (tmp_path / "unreadable-events-0.txt").write_text("e.csv: torn\nb.csv: torn\nd.csv: torn\n")
+    (tmp_path / "unreadable-items-0.txt").write_text("c.csv: torn\na.csv: torn\n")
+
+    with pytest.raises(UserError) as caught:
+        check_readable(tmp_path)
+
+    assert str(caught.value).splitlines() == [
+        "a.csv: torn", "b.csv: torn", "c.csv: torn", "and 2 more files"
+    ]  # fmt: skip
 
 
-def test_rejected_rows_carry_no_column_of_ours() -> None:
-    batch = pa.RecordBatch.from_pydict({"n": [0], "_item_row": [7]})
+def test_sources_that_were_read_are_no_error(tmp_path: Path) -> None:
+    (tmp_path / "unreadable-events-0.txt").write_text("")
+    (tmp_path / "events-0.jsonl").write_text('{"reason": "odd"}\n')
 
-    (line,) = accept(batch, {"bad": pa.array([True])})
-
-    assert json.loads(line.value) == {"reason": "bad", "row": {"n": 0}}
+    check_readable(tmp_path)

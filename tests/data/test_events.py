@@ -1,116 +1,384 @@
-import json
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from pydantic import TypeAdapter
+from records import read_rejects
 
-from tfrec.data.beam import Counts
-from tfrec.data.catalogue import Catalogue, prepare_catalogue
+from tfrec.data.catalogue import Catalogue
 from tfrec.data.config import DataConfig
-from tfrec.data.events import USER, check_time_type, first_and_last, item_counts, prepare_events
+from tfrec.data.counts import Counts
+from tfrec.data.events import (
+    PART,
+    TYPE,
+    USER,
+    LogFiles,
+    apply_minimums,
+    event_files,
+    first_and_last,
+    prepare_events,
+)
 from tfrec.data.prepared import PreparedData
-from tfrec.data.split import Window
 from tfrec.errors import UserError
+from tfrec.features import Feature
 from tfrec.features.parsing import ITEM_ROW, TIME
+
+CATEGORY = {"role": "context", "kind": "categorical", "embedding": 2}
+NUMBER = {"role": "context", "kind": "numeric"}
+DAY = 86_400
 
 Prepare = Callable[..., tuple[list[dict], Counts]]
 
 
-def read_rows(folder: Path) -> list[dict]:
-    files = sorted(folder.glob("*.parquet"))
-    return [row for file in files for row in pa.parquet.read_table(file).to_pylist()]
+def read_events(folder: Path) -> list[dict]:
+    return [row for file in event_files(folder) for row in pa.parquet.read_table(file).to_pylist()]
 
 
 @pytest.fixture
 def prepare(
-    small_config: DataConfig, output: PreparedData, write_catalogue: Callable[..., Catalogue]
+    make_config: Callable[..., DataConfig],
+    output: PreparedData,
+    write_catalogue: Callable[..., Catalogue],
 ) -> Prepare:
+    """Prepares one log, or several: lists of files, and changes of each log's section."""
     write_catalogue(["apple", "bread", "cheese"])
 
-    def run(*files: str, features: Sequence[str] = ()) -> tuple[list[dict], Counts]:
-        counts = prepare_events(small_config, features, files, output)
-        return read_rows(output.events), counts
+    def run(
+        *files: str | list[str],
+        logs: list[dict[str, Any]] | None = None,
+        features: Mapping[str, Any] | None = None,
+        parts: list[str] | None = None,
+        **data: Any,
+    ) -> tuple[list[dict], Counts]:
+        paths = [[file] if isinstance(file, str) else file for file in files]
+        config = make_config(*(logs or [{}] * len(files)), **data)
+        spec = {
+            name: TypeAdapter(Feature).validate_python(content)
+            for name, content in (features or {}).items()
+        }
+        read = [
+            LogFiles(log, some, pa.parquet.read_schema(some[0]).names, part)
+            if some[0].endswith("parquet")
+            else LogFiles(log, some, Path(some[0]).read_text().split("\n")[0].split(","), part)
+            for log, some, part in zip(
+                config.events, paths, parts or [None] * len(files), strict=True
+            )
+        ]
+        counted = prepare_events(config, spec, read, {}, config.shards, output)
+        counted.dropped |= apply_minimums(config, 3, output).dropped
+        return read_events(output.events), counted
 
     return run
 
 
-def test_accepted_rows_name_items_by_their_row_and_keep_features_as_strings(
+def test_accepted_rows_name_items_by_their_row_and_keep_features(
     prepare: Prepare, write_parquet: Callable[..., str]
 ) -> None:
-    file = write_parquet(shopper=[7], sku=["cheese"], at=[100], till=[3], note=["unused"])
+    file = write_parquet(shopper=[7], sku=["cheese"], at=[100], till=[3], paid=["1.5"], more=["no"])
 
-    rows, counts = prepare(file, features=["till"])
+    rows, counted = prepare(file, features={"till": CATEGORY, "paid": NUMBER})
 
-    assert rows == [{USER: "7", ITEM_ROW: 2, TIME: 100, "till": "3"}]
-    assert counts == Counts(read=1)
+    assert rows == [
+        {USER: "7", ITEM_ROW: 2, TIME: 100, TYPE: "event", PART: None, "till": "3", "paid": 1.5}
+    ]
+    assert counted == Counts(read=1)
 
 
 def test_rejected_rows_are_counted_with_their_first_reason(
     prepare: Prepare, write_parquet: Callable[..., str]
 ) -> None:
     file = write_parquet(
-        shopper=["u", None, "u", "u", "u", None],
-        sku=["apple", "apple", None, "apple", "kiwi", None],
-        at=[1, 2, 3, None, 5, None],
+        shopper=["u", None, "u", "u", "u", None, "x" * 1025, "u"],
+        sku=["apple", "apple", None, "apple", "kiwi", None, "apple", "apple"],
+        at=[1, 2, 3, None, 5, None, 7, 8],
+        paid=["1", "1", "1", "1", "1", "1", "1", "much"],
     )
 
-    rows, counts = prepare(file)
+    rows, counted = prepare(file, features={"paid": NUMBER})
 
     assert [row[TIME] for row in rows] == [1]
-    assert counts.read == 6
-    assert counts.rejected == {
+    assert counted.read == 8
+    assert counted.rejected == {
         "missing user": 2,
         "missing item": 1,
         "missing time": 1,
         "item not in the catalogue": 1,
+        "user: longer than 1,024 bytes": 1,
+        "paid: not a number": 1,
     }
-    assert counts.rejected_share == pytest.approx(5 / 6)
+    assert counted.kept == len(rows)
 
 
-def test_rejected_rows_are_written_as_lines_of_json_with_their_reason(
+def test_rejected_rows_are_written_with_file_line_reason_and_row(
+    prepare: Prepare, write_parquet: Callable[..., str], output: PreparedData, tmp_path: Path
+) -> None:
+    first = write_parquet(shopper=["u", None], sku=["apple"] * 2, at=[1, 2])
+    second = tmp_path / "second.csv"
+    second.write_text("shopper,sku,at\nü,kiwi,3\nu,apple\n")
+
+    prepare(first, str(second))
+
+    lines = read_rejects(output.rejects, "events")
+    assert sorted(lines, key=lambda line: (line["file"], line["line"])) == [
+        {
+            "file": str(second), "line": 2, "reason": "item not in the catalogue",
+            "row": {"shopper": "ü", "sku": "kiwi", "at": "3"},
+        },
+        {"file": str(second), "line": 3, "reason": "wrong number of columns", "row": "u,apple"},
+        {
+            "file": first, "line": 2, "reason": "missing user",
+            "row": {"shopper": None, "sku": "apple", "at": 2},
+        },
+    ]  # fmt: skip
+
+
+def test_logs_have_columns_types_and_units_of_their_own(
+    prepare: Prepare, write_parquet: Callable[..., str]
+) -> None:
+    orders = write_parquet(shopper=["u"], sku=["apple"], at=[1_600_000_000], till=["t"])
+    views = write_parquet(
+        visitor=["u", "v"], page=["bread", "apple"], ms=[1_600_000_000_999, 1_600_000_005_000],
+        event=["view", "click"], DEVICE=["phone", None],
+    )  # fmt: skip
+
+    rows, counted = prepare(
+        orders, views,
+        logs=[
+            {"type": "order"},
+            {
+                "user": "visitor", "item": "page", "time": "ms", "unit": "ms",
+                "type_column": "event", "columns": {"device": "DEVICE"},
+            },
+        ],
+        features={"till": CATEGORY, "device": CATEGORY},
+    )  # fmt: skip
+
+    found = [tuple(row[n] for n in (USER, TIME, ITEM_ROW, TYPE, "till", "device")) for row in rows]
+    assert sorted(found) == [
+        ("u", 1_600_000_000, 0, "order", "t", None),
+        ("u", 1_600_000_000, 1, "view", None, "phone"),
+        ("v", 1_600_000_005, 0, "click", None, None),
+    ]
+    assert counted == Counts(read=3)
+
+
+def test_types_without_a_weight_are_rejected_and_those_of_weight_0_are_kept(
+    prepare: Prepare, write_parquet: Callable[..., str]
+) -> None:
+    file = write_parquet(
+        shopper=["u"] * 5, sku=["apple"] * 5, at=range(5),
+        action=["buy", "view", "spin", None, "Buy"],
+    )  # fmt: skip
+
+    rows, counted = prepare(
+        file, logs=[{"type_column": "action", "weights": {"buy": 2, "view": 0}}]
+    )
+
+    assert [row[TYPE] for row in rows] == ["buy", "view"]
+    assert counted == Counts(5, {"event type not in weights": 3})
+
+
+@pytest.mark.parametrize(
+    ("moments", "log"),
+    [
+        (pa.array([DAY - 1, DAY]), {}),
+        (pa.array([DAY - 1, DAY], pa.int32()), {}),
+        (pa.array([DAY - 0.5, DAY + 0.5]), {}),
+        (pa.array([DAY - 1, DAY], pa.timestamp("s")), {}),
+        (pa.array([86_399_000_001, 86_400_000_000], pa.timestamp("us", "Europe/Berlin")), {}),
+        (pa.array([86_399_999, 86_400_000]), {"unit": "ms"}),
+        (pa.array(["1970-01-01 23:59:59", "1970-01-02T01:00:00+01:00"]), {}),
+        (pa.array(["01.01.70 23:59:59", "02.01.70 00:00:00"]), {"format": "%d.%m.%y %H:%M:%S"}),
+    ],
+    ids=lambda value: str(getattr(value, "type", value)),
+)
+def test_times_are_whole_seconds_whatever_their_form(
+    prepare: Prepare, write_parquet: Callable[..., str], moments: pa.Array, log: dict[str, Any]
+) -> None:
+    rows, counted = prepare(
+        write_parquet(shopper=["u", "u"], sku=["apple"] * 2, at=moments), logs=[log]
+    )
+
+    assert [row[TIME] for row in rows] == [DAY - 1, DAY]
+    assert counted == Counts(read=2)
+
+
+def test_times_of_another_unit_or_form_are_rejected(
+    prepare: Prepare, write_parquet: Callable[..., str]
+) -> None:
+    file = write_parquet(
+        shopper=["u"] * 4, sku=["apple"] * 4,
+        at=["1600000000", "1600000000000", "last week", "2020-02-30"],
+    )  # fmt: skip
+
+    rows, counted = prepare(file)
+
+    assert [row[TIME] for row in rows] == [1_600_000_000]
+    assert counted.rejected == {
+        "time: looks like ms, not s": 1,
+        "time: no time that can be read": 2,
+    }
+
+
+def test_events_outside_the_range_are_dropped_and_counted(
     prepare: Prepare, write_parquet: Callable[..., str], output: PreparedData
 ) -> None:
-    moment = datetime(2020, 1, 2, 3, 4, 5)
-    file = write_parquet(shopper=[None, "ü"], sku=["apple", "kiwi"], at=[moment, moment])
+    file = write_parquet(
+        shopper=["u"] * 6, sku=["apple"] * 6,
+        at=[f"2024-01-0{day}T00:00:00" for day in range(1, 7)],
+    )  # fmt: skip
 
-    prepare(file)
+    rows, counted = prepare(
+        file, clean={"after": "2024-01-02", "before": "2024-01-05T01:00:00+01:00"}
+    )
 
-    texts = [file.read_text() for file in output.rejects.glob("events*")]
-    lines = [json.loads(line) for text in texts for line in text.splitlines()]
-    rejected = {line["reason"]: line["row"] for line in lines}
-    assert len(lines) == 2
-    assert rejected["missing user"]["sku"] == "apple"
-    assert set(rejected["missing user"]) == {"shopper", "sku", "at"}
-    assert rejected["item not in the catalogue"]["shopper"] == "ü"
-    assert rejected["item not in the catalogue"]["at"] == "2020-01-02 03:04:05"
+    first = 1_704_153_600
+    assert [row[TIME] for row in rows] == [first, first + DAY, first + 2 * DAY]
+    assert sum(counted.dropped.values()) == 3
+    assert {reason.split("T")[0]: count for reason, count in counted.dropped.items()} == {
+        "not after 2024-01-02": 1, "not before 2024-01-05": 2
+    }  # fmt: skip
+    assert counted.kept == 3
+    assert read_rejects(output.rejects, "events") == []
 
 
-def test_each_file_holds_whole_shoppers_sorted_by_time_and_item(
-    prepare: Prepare,
-    write_parquet: Callable[..., str],
-    small_config: DataConfig,
-    output: PreparedData,
+def test_only_events_equal_in_all_columns_are_duplicates(
+    prepare: Prepare, write_parquet: Callable[..., str]
 ) -> None:
+    columns = {
+        "shopper": ["u", "u", "u", "u", "u", "u", "v"],
+        "sku": ["apple"] * 6 + ["bread"],
+        "at": [5, 5, 5, 5, 5, 6, 5],
+        "till": ["a", "b", "a", None, "None", "a", "a"],
+        "lists": [["x"]] * 5 + [["x"], ["x", "y"]],
+    }
+    features = {"till": CATEGORY, "lists": {**CATEGORY, "kind": "multi_categorical"}}
+    first, second = write_parquet(**columns), write_parquet(**columns)
+
+    rows, counted = prepare([first, second], features=features)
+
+    assert counted == Counts(14, {}, {"duplicate": 8})
+    found = Counter((row[USER], row[TIME], row["till"]) for row in rows)
+    expected = [("u", 5, till) for till in ("a", "b", None, "None")]
+    assert found == Counter([*expected, ("u", 6, "a"), ("v", 5, "a")])
+    assert counted.kept == len(rows)
+
+
+def test_duplicates_may_be_kept(prepare: Prepare, write_parquet: Callable[..., str]) -> None:
+    file = write_parquet(shopper=["u", "u"], sku=["apple"] * 2, at=[5, 5])
+
+    rows, counted = prepare(file, clean={"duplicates": "keep"})
+
+    assert len(rows) == 2
+    assert counted == Counts(2)
+
+
+def test_robots_are_dropped_whole(prepare: Prepare, write_parquet: Callable[..., str]) -> None:
+    file = write_parquet(
+        shopper=["robot"] * 5 + ["person"] * 3, sku=["apple"] * 8,
+        at=[0, 1000, 1001, 1002, 9000, 0, 60, 61],
+    )  # fmt: skip
+
+    rows, counted = prepare(file, clean={"robots": {"events": 2, "within": "1m"}})
+
+    assert [(row[USER], row[TIME]) for row in rows] == [("person", at) for at in (0, 60, 61)]
+    assert counted == Counts(8, {}, {"robot": 5})
+
+
+@pytest.mark.parametrize(
+    ("k_core", "left"), [(False, {("u", 0): 3, ("v", 1): 1}), (True, {("u", 0): 3})]
+)
+def test_minimums_hold_once_or_for_all_that_is_left(
+    prepare: Prepare, write_parquet: Callable[..., str], k_core: bool, left: dict
+) -> None:
+    # Item 1 has two events; of these, one is of a shopper who has too few.
+    file = write_parquet(
+        shopper=["u", "u", "u", "v", "v", "w"],
+        sku=["apple", "apple", "apple", "bread", "cheese", "bread"],
+        at=range(6),
+    )
+    minimum = {"min_user_events": 2, "min_item_events": 1 if not k_core else 2}
+
+    rows, counted = prepare(file, clean={**minimum, "k_core": k_core})
+
+    found = Counter((row[USER], row[ITEM_ROW]) for row in rows)
+    assert {key: found[key] for key in left} == left
+    assert ("w", 1) not in found
+    assert counted.kept == len(rows)
+    assert set(counted.dropped) == {"too few events of shopper or item"}
+
+
+def test_no_row_of_a_mixed_log_is_lost_uncounted(
+    prepare: Prepare, write_parquet: Callable[..., str], output: PreparedData
+) -> None:
+    random = np.random.default_rng(1)
+    size = 600
+    columns = {
+        "shopper": random.choice(["a", "b", "c", "d", "e", "", None], size),
+        "sku": random.choice(["apple", "bread", "cheese", "kiwi", None], size),
+        "at": [str(at) if at % 11 else "never" for at in random.integers(80, size=size)],
+        "till": random.choice(["1", "2"], size),
+    }
+
+    rows, counted = prepare(
+        write_parquet(**columns),
+        features={"till": CATEGORY},
+        clean={
+            "after": "1970-01-01T00:00:05", "before": "1970-01-01T00:01:00", "min_item_events": 90
+        },
+    )  # fmt: skip
+
+    plain: Counter[str] = Counter()
+    good = Counter()
+    for shopper, sku, at, till in zip(*columns.values(), strict=True):
+        if at == "never":
+            plain["time: no time that can be read"] += 1
+        elif not shopper:
+            plain["missing user"] += 1
+        elif sku is None:
+            plain["missing item"] += 1
+        elif sku == "kiwi":
+            plain["item not in the catalogue"] += 1
+        elif 5 <= int(at) < 60:
+            good[shopper, sku, int(at), till] += 1
+    of_item = Counter(sku for _, sku, _, _ in good)
+    assert counted.rejected == plain
+    assert Counter(line["reason"] for line in read_rejects(output.rejects, "events")) == plain
+    assert counted.dropped["duplicate"] == good.total() - len(good)
+    left = {event for event in good if of_item[event[1]] >= 90}
+    names = ["apple", "bread", "cheese"]
+    assert {(r[USER], names[r[ITEM_ROW]], r[TIME], r["till"]) for r in rows} == left
+    assert counted.read == size
+    assert counted.kept == len(rows) == len(left)
+
+
+def shop_files(write_parquet: Callable[..., str], count: int) -> list[str]:
     random = np.random.default_rng(0)
     items = np.array(["apple", "bread", "cheese"])
-    files = [
+    return [
         write_parquet(
             shopper=[f"u{n}" for n in random.integers(20, size=200)],
             sku=items[random.integers(3, size=200)],
             at=random.integers(30, size=200),
+            till=random.choice(["x", "y", "z"], 200),
         )
-        for _ in range(2)
+        for _ in range(count)
     ]
 
-    rows, counts = prepare(*files)
 
-    assert len(rows) == counts.read == 400
-    written = sorted(output.events.glob("*.parquet"))
-    assert len(written) == small_config.shards
+def test_each_file_holds_whole_shoppers_sorted_by_time_and_item(
+    prepare: Prepare, write_parquet: Callable[..., str], output: PreparedData
+) -> None:
+    rows, counted = prepare(shop_files(write_parquet, 2), clean={"duplicates": "keep"}, shards=3)
+
+    assert len(rows) == counted.read == 400
+    written = event_files(output.events)
+    assert [file.name for file in written] == [f"events-0000{n}-of-00003.parquet" for n in range(3)]
     owners: dict[str, Path] = {}
     for file in written:
         events = pa.parquet.read_table(file).to_pylist()
@@ -119,96 +387,33 @@ def test_each_file_holds_whole_shoppers_sorted_by_time_and_item(
         assert all(owners.setdefault(user, file) == file for user, _, _ in keys)
 
 
-@pytest.mark.parametrize(
-    "moments",
-    [
-        pa.array([86_399, 86_400]),
-        pa.array([86_399, 86_400], pa.int32()),
-        pa.array([86_399, 86_400], pa.timestamp("s")),
-        pa.array([86_399_999, 86_400_000], pa.timestamp("ms")),
-        pa.array([86_399_000_001, 86_400_000_000], pa.timestamp("us", "Europe/Berlin")),
-        pa.array([86_399_000_001_000, 86_400_000_999_000], pa.timestamp("ns")),
-    ],
-    ids=lambda moments: str(moments.type),
-)
-def test_timestamps_and_whole_seconds_are_both_times(
-    prepare: Prepare, write_parquet: Callable[..., str], moments: pa.Array
+def test_same_events_come_out_whatever_the_order_of_the_files(
+    prepare: Prepare, write_parquet: Callable[..., str], output: PreparedData
 ) -> None:
-    rows, _ = prepare(write_parquet(shopper=["u", "u"], sku=["apple"] * 2, at=moments))
+    files = shop_files(write_parquet, 3)
 
-    assert [row[TIME] for row in rows] == [86_399, 86_400]
+    def content(paths: list[str]) -> list[dict]:
+        rows, _ = prepare(paths, features={"till": CATEGORY}, clean={"duplicates": "keep"})
+        for file in event_files(output.events):
+            file.unlink()
+        output.events.rmdir()
+        return rows
+
+    first = content(files)
+
+    assert content(files[::-1]) == first
+    assert content(files) == first
 
 
-@pytest.mark.parametrize("kind", [pa.string(), pa.float64(), pa.date32(), pa.null()], ids=str)
-def test_times_of_another_type_are_refused_with_what_to_give(
-    small_config: DataConfig, kind: pa.DataType
+def test_events_know_the_part_of_their_files(
+    prepare: Prepare, write_parquet: Callable[..., str]
 ) -> None:
-    check_time_type(small_config.events, {"at": pa.timestamp("ms")})
-    check_time_type(small_config.events, {"at": pa.int32()})
+    files = [write_parquet(shopper=["u"], sku=["apple"], at=[at]) for at in (1, 2)]
 
-    with pytest.raises(UserError) as caught:
-        check_time_type(small_config.events, {"at": kind})
+    rows, counted = prepare(*files, parts=["train", "test"])
 
-    assert str(caught.value) == (
-        f"data.events.time: column 'at' holds values of type {kind}; "
-        "give timestamps, or whole seconds since 1970"
-    )
-
-
-def test_csv_log_is_read(prepare: Prepare, tmp_path: Path) -> None:
-    file = tmp_path / "events.csv"
-    file.write_text(
-        "at,shopper,sku,channel\n"
-        "1970-01-01 00:01:40,12,bread,web\n"
-        "1970-01-01 00:01:00,12,apple,app\n"
-        "1970-01-01 00:02:00,,apple,app\n"
-    )
-
-    rows, counts = prepare(str(file), features=["channel"])
-
-    assert rows == [
-        {USER: "12", ITEM_ROW: 0, TIME: 60, "channel": "app"},
-        {USER: "12", ITEM_ROW: 1, TIME: 100, "channel": "web"},
-    ]
-    assert counts.rejected == {"missing user": 1}
-
-
-def test_ids_in_a_csv_log_stay_as_they_are_written_and_match_a_parquet_catalogue(
-    small_config: DataConfig,
-    output: PreparedData,
-    prepare: Prepare,
-    write_parquet: Callable[..., str],
-    tmp_path: Path,
-) -> None:
-    items = write_parquet(sku=["7", "007"], title=["seven", "agent"], size=["1", "2"])
-    prepare_catalogue(small_config, [], [items], output)
-    file = tmp_path / "events.csv"
-    file.write_text("shopper,sku,at,till\n0012,007,60,01\n12,7,70,1\n")
-
-    rows, counts = prepare(str(file), features=["till"])
-
-    assert sorted(rows, key=lambda row: row[TIME]) == [
-        {USER: "0012", ITEM_ROW: 0, TIME: 60, "till": "01"},
-        {USER: "12", ITEM_ROW: 1, TIME: 70, "till": "1"},
-    ]
-    assert counts == Counts(read=2)
-
-
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_empty_ids_are_missing_and_so_are_empty_features(
-    prepare: Prepare, write_parquet: Callable[..., str], tmp_path: Path, kind: str
-) -> None:
-    file = tmp_path / "events.csv"
-    file.write_text("shopper,sku,at,till\n,apple,1,a\nu,,2,b\nu,apple,3,\n")
-    if kind == "parquet":
-        file = write_parquet(
-            shopper=["", "u", "u"], sku=["apple", "", "apple"], at=[1, 2, 3], till=["a", "b", ""]
-        )
-
-    rows, counts = prepare(str(file), features=["till"])
-
-    assert rows == [{USER: "u", ITEM_ROW: 0, TIME: 3, "till": None}]
-    assert counts.rejected == {"missing user": 1, "missing item": 1}
+    assert [(row[TIME], row[PART]) for row in rows] == [(1, "train"), (2, "test")]
+    assert counted == Counts(2)
 
 
 def test_times_of_the_first_and_the_last_event_are_found(
@@ -224,21 +429,18 @@ def test_log_without_one_good_row_is_refused(
 ) -> None:
     prepare(write_parquet(shopper=["u"], sku=["kiwi"], at=[1]))
 
-    with pytest.raises(UserError, match="every row was rejected; rejects/ says why"):
+    with pytest.raises(UserError, match=r"no event is left; rejects/ and data\.clean say why"):
         first_and_last(output.events)
 
 
-def test_events_of_an_item_are_counted_within_a_window(
+def test_log_of_which_the_minimums_leave_nothing_is_refused(
     prepare: Prepare, write_parquet: Callable[..., str], output: PreparedData
 ) -> None:
-    prepare(
-        write_parquet(
-            shopper=["u", "v", "u", "v", "u"],
-            sku=["apple", "apple", "cheese", "apple", "bread"],
-            at=[10, 11, 12, 19, 20],
-        )
+    rows, counted = prepare(
+        write_parquet(shopper=["u"], sku=["apple"], at=[1]), clean={"min_user_events": 2}
     )
 
-    counts = item_counts(output.events, Window(10, 20), items=4)
-
-    assert counts.tolist() == [3, 0, 1, 0]
+    assert rows == []
+    assert counted == Counts(1, {}, {"too few events of shopper or item": 1})
+    with pytest.raises(UserError, match="no event is left"):
+        first_and_last(output.events)

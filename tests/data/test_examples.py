@@ -1,48 +1,39 @@
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-import tensorflow as tf
 import tensorflow_transform as tft
+from busy_shop import DAY, WEIGHTS, BusyShop, Row, spec_of
+from every_kind import as_sent, to_lists
+from records import Example, read_all_examples, read_example_files
 from shop import DAYS, ITEMS, START, Shop
 
-from tfrec.config import validate
 from tfrec.data.catalogue import Catalogue
 from tfrec.data.columns import Columns
 from tfrec.data.config import DataConfig
-from tfrec.data.events import USER
+from tfrec.data.events import first_and_last
 from tfrec.data.examples import write_examples
 from tfrec.data.prepared import PreparedData
-from tfrec.data.query_set import QuerySet
-from tfrec.data.split import Window
-from tfrec.data.transform import fit_transform
+from tfrec.data.splits import EXAMPLE_PARTS, make_split
 from tfrec.features import FeatureSpec
-from tfrec.features.parsing import ITEM_ROW, REPEAT, TIME
+from tfrec.features.parsing import ITEM_ROW, LABEL, REPEAT, TIME, WEIGHT
+from tfrec.features.signature import sparse_inputs
 
-DAY = 86_400
+COLUMNS = Columns(
+    {
+        "shopper": "user", "sku": "item", "aisle": "catalogue", "channel": "event",
+        "weekday": "calendar",
+    }
+)  # fmt: skip
 WEEKDAYS = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"]
-COLUMNS = Columns("shopper", "sku", ("aisle",), ("channel",), ("weekday",))
-
-Example = dict[str, tuple[int, ...]]
-
-
-def read_examples(folder: Path) -> list[Example]:
-    files = sorted(map(str, folder.glob("*.tfrecord")))
-    parsed = map(tf.train.Example.FromString, tf.data.TFRecordDataset(files).as_numpy_iterator())
-    return [
-        {name: tuple(value.int64_list.value) for name, value in example.features.feature.items()}
-        for example in parsed
-    ]
 
 
 @pytest.fixture(scope="module")
 def examples(prepared: PreparedData) -> dict[str, list[Example]]:
-    windows = ("train", "validation", "test")
-    return {window: read_examples(prepared.examples(window)) for window in windows}
+    return {part: read_all_examples(prepared.examples(part)) for part in EXAMPLE_PARTS}
 
 
 @pytest.fixture(scope="module")
@@ -67,21 +58,36 @@ def with_history(log: list, last: int) -> Iterator[tuple]:
         yield event, earlier[::-1]
 
 
-def test_each_event_is_an_example_of_the_one_window_of_its_time(
+def test_each_event_is_an_example_of_the_one_part_of_its_time(
     examples: dict[str, list[Example]], log: list
 ) -> None:
     end = max(event.time for event in log) + 1
     starts = {"train": START, "validation": end - 14 * DAY, "test": end - 7 * DAY}
     ends = {"train": end - 14 * DAY, "validation": end - 7 * DAY, "test": end}
 
-    for window, found in examples.items():
+    for part, found in examples.items():
         expected = Counter(
             (int(event.sku.removeprefix("sku-")), event.time)
             for event in log
-            if starts[window] <= event.time < ends[window]
+            if starts[part] <= event.time < ends[part]
         )
         assert Counter((e[ITEM_ROW][0], e[TIME][0]) for e in found) == expected
     assert sum(map(len, examples.values())) == len(log)
+
+
+def test_parts_tell_what_their_files_hold(prepared: PreparedData, log: list) -> None:
+    end = max(event.time for event in log) + 1
+    cuts = [START, end - 14 * DAY, end - 7 * DAY, end]
+    for part, (start, stop) in zip(EXAMPLE_PARTS, itertools.pairwise(cuts), strict=True):
+        mine = [event for event in log if start <= event.time < stop]
+        told = prepared.parts[part]
+
+        assert told.examples == len(mine)
+        assert told.shoppers == len({event.user for event in mine})
+        assert told.first == min(event.time for event in mine)
+        assert told.last == max(event.time for event in mine)
+        files = read_example_files(prepared.examples(part))
+        assert told.files == {name: len(found) for name, found in files.items()}
 
 
 def test_history_holds_only_what_was_bought_strictly_before(
@@ -97,47 +103,6 @@ def test_history_holds_only_what_was_bought_strictly_before(
     expected = Counter(
         (shopper[event.user], event.time, tuple(sku[item] for item in earlier))
         for event, earlier in with_history(log, last=5)
-    )
-    assert found == expected
-
-
-def test_transformed_features_equal_what_the_transform_graph_makes_of_the_raw_ones(
-    examples: dict[str, list[Example]],
-    prepared: PreparedData,
-    spec: FeatureSpec,
-    shop: Shop,
-    log: list,
-) -> None:
-    aisles = pa.parquet.read_table(shop.items).to_pydict()
-    aisle_of = dict(zip(aisles["sku"], aisles["aisle"], strict=True))
-    raw: dict[str, list] = {name: [] for name in spec.root}
-    for event, earlier in with_history(log, last=5):
-        raw["shopper"].append([event.user])
-        raw["recent"].append(earlier)
-        raw["sku"].append([event.sku])
-        raw["aisle"].append([aisle_of[event.sku]])
-        raw["channel"].append([event.channel])
-        raw["weekday"].append([WEEKDAYS[event.time // DAY % 7]])
-    layer = tft.TFTransformOutput(str(prepared.transform)).transform_features_layer()
-
-    rows = layer(
-        {
-            name: tf.ragged.constant(values, ragged_rank=1).to_sparse()
-            for name, values in raw.items()
-        }
-    )
-
-    columns = {name: column.numpy().tolist() for name, column in rows.items() if name != "recent"}
-    columns["recent"] = tf.RaggedTensor.from_sparse(rows["recent"]).to_list()
-    names = [name for name in spec.root if name != "recent"]
-    expected = Counter(
-        (event.time, *(columns[name][number] for name in names), *columns["recent"][number])
-        for number, event in enumerate(log)
-    )
-    found = Counter(
-        (e[TIME][0], *(e[name][0] for name in names), *e["recent"])
-        for part in examples.values()
-        for e in part
     )
     assert found == expected
 
@@ -163,7 +128,7 @@ def test_repeats_are_flagged_as_a_plain_loop_does(
 def test_each_item_is_an_example_in_the_order_of_the_catalogue(
     prepared: PreparedData, vocabularies: dict[str, dict[str, int]]
 ) -> None:
-    found = read_examples(prepared.items)
+    found = read_all_examples(prepared.items)
 
     behind = len(vocabularies["sku"])
     assert found == [
@@ -177,71 +142,213 @@ def test_each_item_is_an_example_in_the_order_of_the_catalogue(
 
 
 def test_training_examples_are_in_random_order(prepared: PreparedData) -> None:
-    for file in prepared.examples("train").glob("*.tfrecord"):
-        times = [
-            tf.train.Example.FromString(record).features.feature[TIME].int64_list.value[0]
-            for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
-        ]
+    for examples in read_example_files(prepared.examples("train")).values():
+        times = [example[TIME][0] for example in examples]
         later = sum(b > a for a, b in itertools.pairwise(times))
         assert 0.4 < later / len(times) < 0.6
         assert max(times[:200]) - min(times[:200]) > DAYS * DAY / 2
 
 
+@pytest.fixture
+def write_again(
+    prepared: PreparedData, output: PreparedData, data_config: DataConfig, spec: FeatureSpec
+) -> Callable[..., None]:
+    """Writes the shop's examples anew by a changed `data` section."""
+    for name in ("catalogue.parquet", "events", "transform", "item_counts.parquet"):
+        (output.path / name).symlink_to(prepared.path / name)
+
+    def run(**data: object) -> None:
+        config = DataConfig.model_validate({**data_config.model_dump(), **data})
+        split = make_split(config.split, *first_and_last(prepared.events), config.seed)
+        write_examples(config, spec, COLUMNS, split, output)
+
+    return run
+
+
 @pytest.mark.parametrize(("seed", "same"), [(0, True), (1, False)])
 def test_seed_decides_the_order(
+    write_again: Callable[..., None],
     prepared: PreparedData,
     output: PreparedData,
-    data_config: DataConfig,
-    spec: FeatureSpec,
     seed: int,
     same: bool,
 ) -> None:
-    for part in ("catalogue.parquet", "events", "transform"):
-        (output.path / part).symlink_to(prepared.path / part)
+    write_again(seed=seed)
 
-    config = data_config.model_copy(update={"seed": seed})
-    write_examples(config, spec, COLUMNS, prepared.windows, output)
-
-    written = read_examples(output.examples("test"))
-    before = read_examples(prepared.examples("test"))
-    assert (written == before) is same
-    assert sorted(e[TIME] + e[ITEM_ROW] for e in written) == sorted(
-        e[TIME] + e[ITEM_ROW] for e in before
-    )
+    for part in EXAMPLE_PARTS:
+        written = read_all_examples(output.examples(part))
+        before = read_all_examples(prepared.examples(part))
+        assert (written == before) is same
+        assert sorted(e[TIME] + e[ITEM_ROW] for e in written) == sorted(
+            e[TIME] + e[ITEM_ROW] for e in before
+        )
 
 
-def test_sequences_leave_missing_values_out_of_examples_and_queries_alike(
+@pytest.mark.parametrize("popularity", [0, 0.75])
+def test_negatives_are_items_that_the_shopper_never_touched(
+    write_again: Callable[..., None],
     output: PreparedData,
-    small_config: DataConfig,
-    write_catalogue: Callable[..., Catalogue],
+    vocabularies: dict[str, dict[str, int]],
+    shop: Shop,
+    log: list,
+    popularity: float,
 ) -> None:
-    content = {
-        "aisle": {"role": "item", "kind": "categorical", "embedding": 2},
-        "aisles": {"role": "user", "kind": "sequence", "of": "aisle", "last": 4},
-    }
-    spec = validate(FeatureSpec, content)
-    columns = Columns("shopper", "sku", ("aisle",), (), ())
-    write_catalogue(["a", "b", "c"], aisle=["dairy", None, "bread"])
-    output.events.mkdir()
-    events = {
-        USER: ["u"] * 5,
-        TIME: [10, 11, 12, 13, 60],
-        ITEM_ROW: [0, 1, 1, 2, 1],
-    }
-    pa.parquet.write_table(pa.table(events), output.events / "events-0.parquet")
-    windows = {"train": Window(0, 50), "test": Window(50, 80)}
-    fit_transform(small_config, spec, columns, windows["train"], output)
+    write_again(labels={"kind": "negatives", "per_positive": 3, "popularity": popularity})
 
-    write_examples(small_config, spec, columns, windows, output)
+    end = max(event.time for event in log) + 1
+    cuts = [START, end - 14 * DAY, end - 7 * DAY, end]
+    sold = Counter(event.sku for event in log if event.time < cuts[1])
+    items = {row.pop("sku"): row for row in pa.parquet.read_table(shop.items).to_pylist()}
+    skus = sorted(items)
+    shoppers = {row: user for user, row in vocabularies["shopper"].items()}
+    for number, part in enumerate(EXAMPLE_PARTS):
+        known = {(e.user, e.sku) for e in log if e.time < cuts[number + 1]}
+        start, stop = cuts[number : number + 2]
+        mine = Counter((e.user, e.sku, e.time) for e in log if start <= e.time < stop)
+        positives: Counter = Counter()
+        of_event: Counter = Counter()
+        for example in read_all_examples(output.labelled(part)):
+            user, sku = shoppers[example["shopper"][0]], skus[example[ITEM_ROW][0]]
+            (at,) = example[TIME]
+            behind = len(vocabularies["sku"])
+            assert example["sku"] == (vocabularies["sku"].get(sku, behind),)
+            assert example["aisle"] == (vocabularies["aisle"][items[sku]["aisle"]],)
+            if example[LABEL] == (1,):
+                positives[user, sku, at] += 1
+            else:
+                assert (user, sku) not in known
+                assert sold[sku] > 0 or popularity == 0
+                of_event[user, at] += 1
+        assert positives == mine
+        asked: Counter = Counter()
+        for (user, _, at), count in mine.items():
+            asked[user, at] += 3 * count
+        assert of_event == asked
 
-    words = tft.TFTransformOutput(str(output.transform)).vocabulary_by_name("aisle")
-    of_time = {
-        example[TIME][0]: [words[row].decode() for row in example["aisles"]]
-        for window in windows
-        for example in read_examples(output.examples(window))
+
+def sees(part: str, end: int, row: Row) -> bool:
+    """Whether an event of the busy shop is of a part."""
+    cuts = {"train": (0, 12), "validation": (12, 6), "test": (6, 0)}
+    first, last = (0 if days == 0 and part == "train" else end - days * DAY for days in cuts[part])
+    return (part == "train" or first <= row["at"]) and row["at"] < last
+
+
+def raw_features(shop: BusyShop, row: Row) -> Row:
+    """The raw features of an event of the busy shop, by plain loops over all its rows."""
+    (item,) = (item for item in shop.items if item["product"] == row["product"])
+    running = [
+        (offer["from"], number)
+        for number, offer in enumerate(shop.promotions)
+        if offer["product"] == row["product"] and offer["from"] <= row["at"] < offer["to"]
+    ]
+    offer = shop.promotions[max(running)[1]] if running else {"offer": None, "poster": None}
+    before = [
+        other
+        for other in shop.events
+        if other["visitor"] == row["visitor"] and other["at"] < row["at"]
+    ]
+    session = row["at"]
+    for other in reversed(before):
+        if session - other["at"] > 1800:
+            break
+        session = other["at"]
+    counted = [other for other in before if WEIGHTS[other["action"]]]
+    aisles = {item["product"]: item["aisle"] for item in shop.items}
+    return {
+        **{name: row[name] for name in ("visitor", "product", "device", "paid")},
+        **{name: row[name] for name in ("stars", "importance")},
+        "recent": [other["product"] for other in counted][-3:],
+        "recently_shown": [o["product"] for o in before if o["action"] == "shown"][-3:],
+        "in_session": [o["product"] for o in counted if o["at"] >= session][-3:],
+        "recent_aisles": [aisle for o in counted[-3:] if (aisle := aisles[o["product"]])],
+        "events_before": float(len(before)),
+        "days_since_last_visit": (row["at"] - before[-1]["at"]) / DAY if before else None,
+        "aisle": item["aisle"],
+        "tags": item["tags"].split("|") if item["tags"] else [],
+        "price": item["price"],
+        "title": item["title"],
+        "image": item["image"] or [0.0, 0.0],
+        "offer": offer["offer"],
+        "poster": offer["poster"] or [0.0, 0.0],
+        "weekday": WEEKDAYS[row["at"] // DAY % 7],
     }
-    assert of_time == {
-        10: [], 11: ["dairy"], 12: ["dairy"], 13: ["dairy"], 60: ["dairy", "bread"]
+
+
+def through_graph(prepared: PreparedData, rows: list[Row]) -> list[Example]:
+    """What the serving graph makes of raw features."""
+    spec = spec_of()
+    layer = tft.TFTransformOutput(str(prepared.transform)).transform_features_layer()
+    inputs = {name: as_sent(spec[name], [row[name] for row in rows]) for name in spec.root}
+    columns = {name: to_lists(column) for name, column in layer(sparse_inputs(inputs)).items()}
+    return [{name: tuple(columns[name][row]) for name in columns} for row in range(len(rows))]
+
+
+@pytest.mark.parametrize("part", EXAMPLE_PARTS)
+def test_features_of_every_kind_equal_what_the_serving_graph_makes_of_the_raw_ones(
+    busy: PreparedData, busy_shop: BusyShop, part: str
+) -> None:
+    end = busy_shop_end(busy_shop)
+    mine = [row for row in busy_shop.events if sees(part, end, row) and WEIGHTS[row["action"]]]
+    graph = through_graph(busy, [raw_features(busy_shop, row) for row in mine])
+
+    found = {example[TIME][0]: example for example in read_all_examples(busy.examples(part))}
+
+    assert len(mine) > 20
+    assert sorted(found) == sorted(row["at"] for row in mine)
+    for row, expected in zip(mine, graph, strict=True):
+        example = found[row["at"]]
+        assert {name: example[name] for name in expected} == {
+            name: pytest.approx(values, rel=1e-5, abs=1e-6) for name, values in expected.items()
+        }
+        assert example[WEIGHT] == (WEIGHTS[row["action"]],)
+        assert set(example) == {*expected, ITEM_ROW, TIME, REPEAT, WEIGHT}
+
+
+@pytest.mark.parametrize("part", EXAMPLE_PARTS)
+def test_impressions_are_labelled_by_what_followed_within_the_part(
+    busy: PreparedData, busy_shop: BusyShop, part: str
+) -> None:
+    end = busy_shop_end(busy_shop)
+    mine = [row for row in busy_shop.events if sees(part, end, row)]
+    shown = [row for row in mine if row["action"] == "shown"]
+    graph = through_graph(busy, [raw_features(busy_shop, row) for row in shown])
+
+    found = {example[TIME][0]: example for example in read_all_examples(busy.labelled(part))}
+
+    assert sorted(found) == sorted(row["at"] for row in shown)
+    labels = Counter()
+    for row, expected in zip(shown, graph, strict=True):
+        taken = any(
+            (other["visitor"], other["product"]) == (row["visitor"], row["product"])
+            and other["action"] in ("view", "buy")
+            and 0 <= other["at"] - row["at"] <= 1800
+            for other in mine
+        )
+        example = found[row["at"]]
+        assert example[LABEL] == (taken,)
+        assert example["offer"] == expected["offer"]
+        assert example["recent"] == expected["recent"]
+        labels[taken] += 1
+    assert min(labels[True], labels[False]) > 3
+
+
+def busy_shop_end(shop: BusyShop) -> int:
+    return max(row["at"] for row in shop.events) + 1
+
+
+def test_items_have_no_promotion_outside_of_events(busy: PreparedData, busy_shop: BusyShop) -> None:
+    found = read_all_examples(busy.items)
+
+    anything = {name: [] for name in ("recent", "recently_shown", "in_session", "recent_aisles")}
+    raw = {
+        **raw_features(busy_shop, busy_shop.events[0]), **anything, "offer": None,
+        "poster": [0.0, 0.0],
     }  # fmt: skip
-    queries = QuerySet.read(output.queries("test"))
-    assert queries.inputs(["aisles"])["aisles"].tolist() == [of_time[60]]
+    (nothing,) = through_graph(busy, [raw])
+    assert len(found) == len(busy_shop.items)
+    assert {example["offer"] for example in found} == {nothing["offer"]}
+    assert {example["poster"] for example in found} == {(0.0, 0.0)}
+    assert [example["image"] for example in found] == [
+        tuple(item["image"] or [0.0, 0.0]) for item in busy_shop.items
+    ]
+    assert Catalogue(busy.catalogue).ids.tolist() == [item["product"] for item in busy_shop.items]

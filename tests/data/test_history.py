@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tfrec.data.history import earlier_events, expand
+from tfrec.data.history import earlier_among, earlier_events, expand
 
 
 def random_log(seed: int, users: int = 9, events: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -62,3 +62,24 @@ def test_no_ranges_have_no_members() -> None:
 
     assert members.tolist() == []
     assert offsets.tolist() == [0]
+
+
+@pytest.mark.parametrize("last", [1, 2, 100])
+def test_ranges_narrowed_to_some_events_equal_a_plain_loop(last: int) -> None:
+    users, times = random_log(seed=7)
+    chosen = np.random.default_rng(7).random(len(users)) < 0.4
+
+    starts, ends = earlier_among(chosen, *earlier_events(users, times, len(users)), last)
+
+    of_them = np.flatnonzero(chosen)
+    for row in range(len(users)):
+        earlier = [
+            i for i in range(row) if users[i] == users[row] and times[i] < times[row] and chosen[i]
+        ]
+        assert of_them[starts[row] : ends[row]].tolist() == earlier[-last:]
+
+
+def test_ranges_narrowed_to_no_event_are_empty() -> None:
+    starts, ends = earlier_among(np.zeros(4, bool), np.array([0, 1]), np.array([3, 4]), 2)
+
+    assert (ends - starts).tolist() == [0, 0]

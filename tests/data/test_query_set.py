@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -65,6 +66,30 @@ def test_queries_are_read_from_all_files_of_a_directory(queries: QuerySet, tmp_p
 
 def test_lists_that_are_all_empty_keep_one_place() -> None:
     assert client_tensor(pa.array([[], []], pa.list_(pa.string()))).tolist() == [[""], [""]]
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32(), pa.int64()])
+def test_numbers_are_floats_and_nan_where_there_is_none(kind: pa.DataType) -> None:
+    tensor = client_tensor(pa.array([9, None, 2**40]).cast(kind, safe=False).slice(1))
+
+    assert tensor.dtype == np.float32
+    np.testing.assert_array_equal(tensor, np.array([np.nan, 2**40], np.float32))
+
+
+def test_vectors_are_floats_and_zeros_where_there_is_none() -> None:
+    vectors = pa.array([[9, 9], [1, 2.5], None, [3, -4]], pa.list_(pa.float64()))
+
+    tensor = client_tensor(vectors.slice(1))
+
+    assert tensor.dtype == np.float32
+    assert tensor.tolist() == [[1, 2.5], [0, 0], [3, -4]]
+
+
+def test_missing_strings_and_lists_are_empty() -> None:
+    lists = pa.array([["a", None], None], pa.list_(pa.string()))
+
+    assert client_tensor(lists).tolist() == [["a", ""], ["", ""]]
+    assert client_tensor(pa.array([None], pa.string())).tolist() == [""]
 
 
 def test_no_queries_make_empty_tensors(queries: QuerySet) -> None:

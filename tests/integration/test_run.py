@@ -98,7 +98,7 @@ def test_a_changed_section_remakes_its_stage_and_what_follows(run: Run, tmp_path
     [
         (["--training.worker", "3"], "training.worker: unknown key; known here: strategy, workers"),
         (["--data.events.source", "no/such.parquet"], "data.events.source: 'no/such.parquet': no"),
-        (["--data.events.time", "channel"], "data.events.time: column 'channel' holds values of"),
+        (["--data.events.time", "channel"], "data.events: 6,000 of 6,000 rows rejected, more than"),
         (["--data.events.user", "customer"], "data.events.user: no column 'customer' in the data"),
         (
             ["--features.colour", "{role: item, kind: categorical, embedding: 4}"],

@@ -12,7 +12,7 @@ from tfrec.data.catalogue import Catalogue
 from tfrec.data.config import DataConfig
 from tfrec.data.events import USER
 from tfrec.data.input_pipeline import read_examples
-from tfrec.data.prepared import PreparedData
+from tfrec.data.prepared import TEST, TRAIN, VALIDATION, PreparedData
 from tfrec.data.profiles import Profiles
 from tfrec.data.queries import RELEVANT, SEEN
 from tfrec.data.query_set import QuerySet
@@ -21,6 +21,14 @@ from tfrec.features import FeatureSpec
 from tfrec.features.parsing import ITEM_ROW, REPEAT, TIME, WEIGHT
 from tfrec.stages.artifact import Artifact
 from tfrec.stages.prepare import prepare
+from tfrec.stages.reporter import Reporter
+
+
+class Steps(Reporter):
+    """Hears which steps were taken, and stops a stage at its first."""
+
+    def step(self, text: str) -> None:
+        raise InterruptedError(text)
 
 
 @pytest.fixture
@@ -41,17 +49,44 @@ def refusal(shop: Shop, tmp_path: Path) -> Callable[..., str]:
     return run
 
 
-def test_summary_counts_what_was_read_rejected_and_split(prepared: PreparedData) -> None:
+@pytest.fixture
+def is_made_again(
+    prepared: PreparedData, data_config: DataConfig, shop: Shop, tmp_path: Path
+) -> Callable[..., bool]:
+    """Whether the shop would be prepared again after a change of its config."""
+
+    def run(data: dict[str, Any] | None = None, **features: dict[str, Any]) -> bool:
+        content = shop.config()["features"]
+        for name, changes in features.items():
+            content[name] |= changes
+        config = validate(DataConfig, {**data_config.model_dump(), **(data or {})})
+        copy = tmp_path / "prepare"
+        copy.symlink_to(prepared.path)
+        try:
+            prepare(config, validate(FeatureSpec, content), copy, Steps())
+        except InterruptedError:
+            return True
+        return False
+
+    return run
+
+
+def test_summary_counts_what_was_read_rejected_dropped_and_split(
+    prepared: PreparedData, shop: Shop
+) -> None:
     summary = Artifact(prepared.path).manifest.summary
 
-    assert summary["events_read"] == 6000
+    assert summary["read"] == {"items": 120, "events": 6000}
     assert summary["rejected"] == {
         "events": {"missing user": 2, "item not in the catalogue": 3},
         "items": {},
     }
-    assert sum(summary["events"].values()) == 5995
+    assert summary["dropped"] == {"items": {}, "events": {"duplicate": 12}}
+    assert sum(summary["examples"].values()) == 6000 - 5 - 12
+    assert summary["examples"] == {name: p.examples for name, p in prepared.parts.items()}
     assert summary["items"] == 120
     assert summary["items_seen_in_training"] == 118
+    assert (summary["user"], summary["item"]) == ("shopper", "sku")
 
 
 def test_schema_of_the_raw_features_is_kept(prepared: PreparedData, spec: FeatureSpec) -> None:
@@ -60,20 +95,54 @@ def test_schema_of_the_raw_features_is_kept(prepared: PreparedData, spec: Featur
     assert [column.name for column in schema.feature] == list(spec.root)
 
 
-def test_unchanged_shop_is_not_prepared_again(
-    prepared: PreparedData, data_config: DataConfig, shop: Shop
+def test_unchanged_shop_is_not_prepared_again(is_made_again: Callable[..., bool]) -> None:
+    assert not is_made_again()
+
+
+def test_engine_and_what_only_the_model_knows_do_not_make_it_again(
+    is_made_again: Callable[..., bool],
 ) -> None:
-    before = (prepared.path / "manifest.json").stat().st_mtime_ns
-    features = shop.config()["features"]
-    features["sku"] |= {"embedding": 64, "unknown_share": 0.5}
+    assert not is_made_again(
+        data={"beam": {"direct_num_workers": 2}}, sku={"embedding": 64, "unknown_share": 0.5}
+    )
 
-    prepare(data_config, validate(FeatureSpec, features), prepared.path)
 
-    assert (prepared.path / "manifest.json").stat().st_mtime_ns == before
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": {"seed": 1}},
+        {"data": {"session_gap": "10m"}},
+        {"sku": {"min_count": 2}},
+        {"recent": {"last": 6}},
+    ],
+)
+def test_change_of_what_decides_the_data_makes_it_again(
+    is_made_again: Callable[..., bool], change: dict[str, Any]
+) -> None:
+    assert is_made_again(**change)
+
+
+def test_changed_file_makes_it_again(
+    shop: Shop, data_config: DataConfig, spec: FeatureSpec, tmp_path: Path
+) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text("sku,title,size,aisle\nsku-000,x,1,a\n")
+    changed = data_config.items.model_copy(update={"source": str(items)})
+    config = data_config.model_copy(update={"items": changed, "max_reject_share": 0})
+    messages = []
+
+    for line in ("", "sku-001,x,1,a\n"):
+        items.write_text(items.read_text() + line)
+        with pytest.raises(UserError) as caught:
+            prepare(config, spec, tmp_path / "prepare")
+        messages.append(str(caught.value))
+
+    assert messages[0] != messages[1]
+    assert len(list(tmp_path.glob(".prepare-*"))) == 1
 
 
 def test_too_many_rejected_rows_fail_with_count_reasons_and_examples(
-    refusal: Callable[..., str],
+    refusal: Callable[..., str], tmp_path: Path
 ) -> None:
     message = refusal(max_reject_share=0.0005)
 
@@ -82,7 +151,10 @@ def test_too_many_rejected_rows_fail_with_count_reasons_and_examples(
     )
     assert "2 x missing user" in message
     assert "3 x item not in the catalogue" in message
-    assert message.count('{"reason": ') == 3
+    assert message.count('"reason": ') == 3
+    (folder,) = tmp_path.glob(".prepare-*/rejects")
+    assert message.endswith(f"all are in {folder}")
+    assert sum(len(file.read_text().splitlines()) for file in folder.glob("events-*")) == 5
 
 
 def test_missing_column_is_told_before_anything_is_made(
@@ -96,21 +168,40 @@ def test_missing_column_is_told_before_anything_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_log_of_several_is_named_by_its_number(
+    refusal: Callable[..., str], shop: Shop, number: int
+) -> None:
+    logs = [shop.config()["data"]["events"] for _ in range(2)]
+    logs[number]["source"] = "no/such.csv"
+
+    message = refusal(events=logs)
+
+    assert message.startswith(f"data.events.{number}.source: 'no/such.csv': no such file")
+
+
+def test_source_of_a_part_is_named(refusal: Callable[..., str], shop: Shop) -> None:
+    split = {"kind": "files", "validation": str(shop.events), "test": "no/such.csv"}
+
+    assert refusal(split=split).startswith("data.split.test: 'no/such.csv': no such file")
+
+
 def test_windows_longer_than_the_log_are_refused(refusal: Callable[..., str]) -> None:
     message = refusal(split={"kind": "time", "validation": "30d", "test": "30d"})
 
     assert message.startswith("data.split: validation and test take all ")
 
 
-def test_catalogue_without_one_good_row_is_refused_whatever_may_be_rejected(
-    refusal: Callable[..., str], shop: Shop, write_parquet: Callable[..., str]
-) -> None:
-    nameless = write_parquet(sku=["", None], title=["A", "B"], size=["1", "2"], aisle=["x", "y"])
-    items = {**shop.config()["data"]["items"], "source": nameless}
+def test_log_that_leaves_nothing_to_train_on_is_refused(refusal: Callable[..., str]) -> None:
+    message = refusal(split={"kind": "users", "validation": 0.499, "test": 0.5})
 
-    message = refusal(items=items, max_reject_share=1)
+    assert message.startswith("data.split: no event is left to train on; ")
 
-    assert message == "data.items: no row of the catalogue is left; rejects/ says why"
+
+def test_cleaning_that_leaves_no_event_is_refused(refusal: Callable[..., str]) -> None:
+    message = refusal(clean={"min_user_events": 10_000})
+
+    assert message == "data.events: no event is left; rejects/ and data.clean say why"
 
 
 def test_columns_may_be_called_what_the_framework_calls_its_own(
@@ -134,15 +225,16 @@ def test_columns_may_be_called_what_the_framework_calls_its_own(
         "user": "user", "repeat": "user", "seen": "context", "relevant": "context",
         "time": "context", "id": "item", "name": "item", "item_row": "item", "weight": "item",
     }  # fmt: skip
-    features = {
-        name: {"role": role, "kind": "categorical", "embedding": 2} for name, role in roles.items()
-    } | {"ids": {"role": "user", "kind": "sequence", "of": "id", "last": 2}}
+    category = {"kind": "categorical", "embedding": 2, "lookup": "hash", "rows": 9}
+    features = {name: {"role": role, **category} for name, role in roles.items()} | {
+        "ids": {"role": "user", "kind": "sequence", "of": "id", "last": 2}
+    }
     spec = validate(FeatureSpec, features)
 
     artifact = prepare(validate(DataConfig, data), spec, tmp_path / "prepare")
 
     prepared = PreparedData(artifact.path)
-    assert artifact.manifest.summary["events"] == {"train": 6, "validation": 2, "test": 2}
+    assert artifact.manifest.summary["examples"] == {TRAIN: 6, VALIDATION: 2, TEST: 2}
     assert Catalogue(prepared.catalogue).table.select(["name", "item_row"]).to_pylist() == [
         {"name": "apple", "item_row": "y"}, {"name": "bread", "item_row": "x"}
     ]  # fmt: skip

@@ -268,7 +268,7 @@ class DataConfig(Section):
       labels: whether and how to write labelled examples for rankers.
       beam: the engine, and Beam's own options.
       shards: files that prepared rows are spread over, each of whole shoppers; by default one per
-        32 MB of source, and at least 8.
+        8 MB of source, and at least 8.
       max_reject_share: share of rejected rows above which preparation fails.
       seed: of all that is random.
     """
@@ -286,6 +286,18 @@ class DataConfig(Section):
     shards: Count | None = None
     max_reject_share: Annotated[float, Field(ge=0, le=1)] = 0.01
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _a_type_has_one_weight(self) -> "DataConfig":
+        weights: dict[str, float] = {}
+        for log in self.events:
+            for name, weight in log.weights.items():
+                if weights.setdefault(name, weight) != weight:
+                    raise ValueError(
+                        f"events: type {name!r} has the weights {weights[name]:g} and {weight:g}; "
+                        "give it one, or give the types different names"
+                    )
+        return self
 
     @property
     def user(self) -> str:

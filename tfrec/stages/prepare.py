@@ -32,7 +32,7 @@ from tfrec.stages.reporter import Reporter
 
 _MODEL_ONLY = {"embedding", "unknown_share"}
 _ENGINE_ONLY = {"beam"}
-_SHARD_BYTES = 32_000_000
+_SHARD_BYTES = 8_000_000
 _MIN_SHARDS = 8
 
 
@@ -143,7 +143,7 @@ def _field(config: DataConfig, number: int) -> str:
 
 def _log_files(field: str, log: Log, source: Source, part: str | None) -> LogFiles:
     paths = find_files(field, source)
-    return LogFiles(log, paths, frozenset(column_types(field, paths)), part)
+    return LogFiles(log, paths, tuple(column_types(field, paths)), part)
 
 
 @dataclass(frozen=True)
