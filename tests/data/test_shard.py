@@ -8,7 +8,7 @@ import pytest
 from tfrec.data.catalogue import Catalogue
 from tfrec.data.config import DataConfig
 from tfrec.data.shard import Lists, Shard, View
-from tfrec.data.splits import TEST, TRAIN, VALIDATION, ByChance, ByFile, ByTime
+from tfrec.data.splits import PARTS, TEST, TRAIN, VALIDATION, ByChance, ByFile, ByTime, LeaveLastOut
 from tfrec.features import Sequence
 
 WEIGHTS = {"buy": 2, "view": 1, "shown": 0}
@@ -239,6 +239,24 @@ def test_visit_comes_after_all_it_may_see_where_parts_are_not_in_time_order(
     assert view.rows.tolist() == [1, 2, 0, 3, 4]
     assert view.times.tolist() == [20, 30, 31, 5, 40]
     assert visits.tolist() == [2, 4]
+
+
+def test_event_that_does_not_count_goes_with_the_shoppers_next_that_does(
+    make_shard: Callable[..., Shard],
+    write_catalogue: Callable[..., Catalogue],
+    make_config: Callable[..., DataConfig],
+) -> None:
+    write_catalogue(["x"], aisle=[None])
+    config = make_config({"weights": {"buy": 1, "shown": 0}})
+    history = ["shown", "buy", "buy", "shown", "buy", "shown", "buy", "shown"]
+    events = [("a", time, 0, kind, None) for time, kind in enumerate(history)]
+    events += [("b", 0, 0, "shown", None), ("c", 5, 0, "shown", None), ("c", 6, 0, "buy", None)]
+
+    shard = make_shard(events, LeaveLastOut(), config)
+
+    a = [TRAIN, TRAIN, TRAIN, VALIDATION, VALIDATION, TEST, TEST, TEST]
+    assert [PARTS[part] for part in shard.parts] == [*a, TRAIN, TRAIN, TRAIN]
+    assert shard.of_part(TEST).tolist() == [6]
 
 
 def test_lists_are_made_of_ranges_of_rows_without_missing_values() -> None:

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from tfrec.data.shuffle import buckets_of, by_bucket, pack, unpack
+from tfrec.data.engine import BeamConfig
+from tfrec.data.shuffle import buckets_of, by_bucket, pack, spill_folder, unpack
 
 
 def test_string_has_the_same_bucket_wherever_it_stands() -> None:
@@ -49,3 +52,26 @@ def test_pieces_are_joined_to_what_they_were(column: pa.Array) -> None:
 
     assert joined["column"].to_pylist() == [v for p in pieces for v in p["column"].to_pylist()]
     assert joined["column"].type == column.type
+
+
+def test_pieces_spilled_to_files_are_read_back(tmp_path: Path) -> None:
+    batch = pa.RecordBatch.from_pydict({"n": list(range(6)), "s": list("abcdef")})
+
+    spilled = list(by_bucket(batch, np.array([1, 0, 1, 0, 1, 4]), tmp_path))
+
+    assert all(isinstance(piece, tuple) for _, piece in spilled)
+    assert {bucket: unpack([piece]).to_pydict() for bucket, piece in spilled} == {
+        0: {"n": [1, 3], "s": ["b", "d"]},
+        1: {"n": [0, 2, 4], "s": ["a", "c", "e"]},
+        4: {"n": [5], "s": ["f"]},
+    }
+
+
+def test_only_the_runner_that_shuffles_in_memory_spills_and_leaves_nothing(tmp_path: Path) -> None:
+    with spill_folder(BeamConfig(), tmp_path) as folder:
+        assert folder is not None
+        (folder / "piece").write_bytes(b"x")
+    with spill_folder(BeamConfig(runner="FlinkRunner"), tmp_path) as none:
+        assert none is None
+
+    assert not list(tmp_path.iterdir())

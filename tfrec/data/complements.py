@@ -10,7 +10,7 @@ import pyarrow as pa
 from apache_beam.pvalue import AsSingleton
 
 from tfrec.data.cooccurrence import PairCounts, count_pairs
-from tfrec.data.shuffle import by_bucket, unpack
+from tfrec.data.shuffle import Piece, by_bucket, unpack
 
 BOUGHT, VIEWED = "bought", "viewed"
 
@@ -185,7 +185,7 @@ def _count(shard: Groups, rules: Rules) -> PairCounts:
     return count_pairs(shard.groups, shard.items, rules.max_group, times, rules.seed)
 
 
-def _split(pairs: PairCounts, kind: str, buckets: int) -> Iterator[tuple[int, bytes]]:
+def _split(pairs: PairCounts, kind: str, buckets: int) -> Iterator[tuple[int, Piece]]:
     columns = {"a": pairs.a, "b": pairs.b}
     columns |= {name: np.zeros(len(pairs.a), np.int64) for name in (BOUGHT, VIEWED)}
     columns[kind] = pairs.counts
@@ -208,7 +208,7 @@ def _add(parts: Iterable[Totals], items: int) -> Totals:
 
 
 def _best(
-    bucket: tuple[int, Iterable[bytes]],
+    bucket: tuple[int, Iterable[Piece]],
     rules: Rules,
     categories: np.ndarray | None,
     bought: Totals,

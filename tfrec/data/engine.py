@@ -13,6 +13,9 @@ from tfrec.config import Section
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
+IN_MEMORY_RUNNER = "FnApiRunner"
+"""The runner that keeps all that it shuffles in this process's memory."""
+
 # Beam's short names, but for the one that Beam 2.59 has no short name for.
 _LONG_NAMES = {"FnApiRunner": "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"}
 

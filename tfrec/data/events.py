@@ -22,7 +22,7 @@ from tfrec.data.core import core, kept
 from tfrec.data.prepared import PreparedData
 from tfrec.data.promotions import MATCH, JoinPromotions
 from tfrec.data.robots import robots
-from tfrec.data.shuffle import buckets_of, by_bucket, unpack
+from tfrec.data.shuffle import Piece, buckets_of, by_bucket, spill_folder, unpack
 from tfrec.data.sources import BAD_ROWS, FILE, LINE, UNREADABLE, ReadFiles
 from tfrec.data.times import to_seconds
 from tfrec.data.values import Faults, to_strings
@@ -83,7 +83,7 @@ def prepare_events(
     output.events.mkdir()
     match = config.promotions.match if config.promotions and promoted else ()
 
-    def build(pipeline: beam.Pipeline) -> None:
+    def build(pipeline: beam.Pipeline, spill: Path | None) -> None:
         events, rejected, unreadable = [], [], []
         for number, files in enumerate(logs):
             check = _Check(files, features, match, config.clean, output.catalogue)
@@ -99,19 +99,25 @@ def prepare_events(
             events.append(checked["events"])
             rejected += [checked[counts.REJECTED], unread]
             unreadable.append(read[UNREADABLE])
-        cleaned = events | "All events" >> beam.Flatten()
         if promoted:
-            cleaned |= JoinPromotions(promoted, output.promotions)
+            together = events | "All events" >> beam.Flatten()
+            events = [together | JoinPromotions(promoted, output.promotions, spill)]
+        # Cut before they are joined: a runner may hold what goes into a Flatten.
+        pieces = [
+            cleaned | f"To shards {number}" >> beam.FlatMap(_to_shards, shards, spill)
+            for number, cleaned in enumerate(events)
+        ]
         _ = (
-            cleaned
-            | "To shards" >> beam.FlatMap(_to_shards, shards)
+            pieces
+            | "All pieces" >> beam.Flatten()
             | beam.GroupByKey()
             | beam.Map(_write_shard, config.clean, output.events, shards)
         )
         for name, lines in (("events.jsonl", rejected), ("unreadable-events.txt", unreadable)):
             beams.write_lines(lines | f"All {name}" >> beam.Flatten(), output.rejects, name)
 
-    result = beams.run(config.beam, build)
+    with spill_folder(config.beam, output.path) as spill:
+        result = beams.run(config.beam, lambda pipeline: build(pipeline, spill))
     beams.check_readable(output.rejects)
     return result
 
@@ -231,7 +237,6 @@ class _Check(beam.DoFn):
             "missing item": items.is_null(),
             "missing time": times.is_null(),
             "item not in the catalogue": pc.less(item_rows, 0),
-            "missing event type": types.is_null(),
         }
         if log.weights:
             known = pc.is_in(types, pa.array(list(log.weights), pa.string()))
@@ -269,13 +274,15 @@ def _utc_seconds(moment: datetime) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp())
 
 
-def _to_shards(batch: pa.RecordBatch, shards: int) -> Iterator[tuple[int, bytes]]:
+def _to_shards(
+    batch: pa.RecordBatch, shards: int, spill: Path | None
+) -> Iterator[tuple[int, Piece]]:
     if len(batch):
-        yield from by_bucket(batch, buckets_of(batch[USER], shards))
+        yield from by_bucket(batch, buckets_of(batch[USER], shards), spill)
 
 
 def _write_shard(
-    group: tuple[int, Iterable[bytes]], clean: Cleaning, folder: Path, shards: int
+    group: tuple[int, Iterable[Piece]], clean: Cleaning, folder: Path, shards: int
 ) -> None:
     """Sorts a shard's events and leaves out duplicates and robots."""
     shard, pieces = group

@@ -17,7 +17,7 @@ from tfrec.data.casting import cast_feature, prefixed, raw_type
 from tfrec.data.catalogue import Catalogue
 from tfrec.data.config import DataConfig, Promotions
 from tfrec.data.prepared import PreparedData
-from tfrec.data.shuffle import by_bucket, unpack
+from tfrec.data.shuffle import Piece, by_bucket, spill_folder, unpack
 from tfrec.data.sources import BAD_ROWS, FILE, LINE, UNREADABLE, ReadFiles
 from tfrec.data.times import to_seconds
 from tfrec.data.values import to_strings
@@ -56,12 +56,12 @@ def prepare_promotions(
     output.promotions.mkdir()
     check = _Check(config.promotions, features, output.catalogue)
 
-    def build(pipeline: beam.Pipeline) -> None:
+    def build(pipeline: beam.Pipeline, spill: Path | None) -> None:
         read = pipeline | beam.Create(files, reshuffle=False) | ReadFiles(check.columns)
         checked = read[None] | beam.ParDo(check).with_outputs(counts.REJECTED, main="promotions")
         _ = (
             checked["promotions"]
-            | beam.FlatMap(_by_item)
+            | beam.FlatMap(_by_item, spill)
             | beam.GroupByKey()
             | beam.Map(_write, output.promotions)
         )
@@ -70,7 +70,8 @@ def prepare_promotions(
         beams.write_lines(rejected, output.rejects, "promotions.jsonl")
         beams.write_lines(read[UNREADABLE], output.rejects, "unreadable-promotions.txt")
 
-    result = beams.run(config.beam, build)
+    with spill_folder(config.beam, output.path) as spill:
+        result = beams.run(config.beam, lambda pipeline: build(pipeline, spill))
     beams.check_readable(output.rejects)
     return result
 
@@ -82,16 +83,18 @@ class JoinPromotions(beam.PTransform):
     without one get nulls.
     """
 
-    def __init__(self, features: Mapping[str, Feature], folder: Path) -> None:
-        """Names the features and the folder that `prepare_promotions` filled."""
+    def __init__(
+        self, features: Mapping[str, Feature], folder: Path, spill: Path | None = None
+    ) -> None:
+        """Names the features, the folder that `prepare_promotions` filled, and one to spill to."""
         super().__init__()
-        self._features, self._folder = dict(features), folder
+        self._features, self._folder, self._spill = dict(features), folder, spill
 
     def expand(self, events: beam.PCollection) -> beam.PCollection:
         """Maps record batches with the columns `_item_row`, `_time` and the matching ones."""
         return (
             events
-            | "Events by item" >> beam.FlatMap(_by_item)
+            | "Events by item" >> beam.FlatMap(_by_item, self._spill)
             | "Same items" >> beam.GroupByKey()
             | "Join" >> beam.FlatMap(_join, self._features, self._folder)
         )
@@ -140,16 +143,16 @@ class _Check(beam.DoFn):
         yield known
 
 
-def _by_item(batch: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
+def _by_item(batch: pa.RecordBatch, spill: Path | None) -> Iterator[tuple[int, Piece]]:
     if len(batch):
-        yield from by_bucket(batch, batch[ITEM_ROW].to_numpy() % _BUCKETS)
+        yield from by_bucket(batch, batch[ITEM_ROW].to_numpy() % _BUCKETS, spill)
 
 
 def _file(folder: Path, bucket: int) -> Path:
     return folder / f"promotions-{bucket:05d}-of-{_BUCKETS:05d}.parquet"
 
 
-def _write(group: tuple[int, Iterable[bytes]], folder: Path) -> None:
+def _write(group: tuple[int, Iterable[Piece]], folder: Path) -> None:
     """Writes a bucket in the order in which a later row counts before an earlier one."""
     bucket, pieces = group
     table = unpack(pieces)
@@ -160,7 +163,7 @@ def _write(group: tuple[int, Iterable[bytes]], folder: Path) -> None:
 
 
 def _join(
-    group: tuple[int, Iterable[bytes]], features: Mapping[str, Feature], folder: Path
+    group: tuple[int, Iterable[Piece]], features: Mapping[str, Feature], folder: Path
 ) -> Iterator[pa.RecordBatch]:
     bucket, pieces = group
     events, file = unpack(pieces), _file(folder, bucket)

@@ -16,7 +16,7 @@ from tfrec.data.events import PART, TYPE, USER
 from tfrec.data.frequency import events_before, seconds_since_last
 from tfrec.data.history import earlier_among, earlier_events, expand
 from tfrec.data.sessions import session_numbers, session_starts
-from tfrec.data.splits import PARTS, Events, Split
+from tfrec.data.splits import PARTS, TRAIN, Events, Split
 from tfrec.features import Sequence
 from tfrec.features.parsing import ITEM_ROW, TIME
 
@@ -58,7 +58,7 @@ class Shard:
             np.r_[True, self.numbers[1:] != self.numbers[:-1]][: len(self.numbers)]
         )
         self.weights = _weights(self.types, config)
-        self.parts = split.divide(self._events())
+        self.parts = self._divide()
 
     def __len__(self) -> int:
         """The number of events."""
@@ -127,14 +127,31 @@ class Shard:
     def _column(self, name: str) -> pa.Array:
         return self._table[name].combine_chunks()
 
-    def _events(self) -> Events:
-        counts = np.diff(np.r_[self.user_starts, len(self)])
+    def _divide(self) -> np.ndarray:
+        if not self._split.by_place:
+            return self._split.divide(self._events(np.arange(len(self))))
+        counted = np.flatnonzero(self.weights > 0)
+        if not len(counted):
+            return np.full(len(self), PARTS.index(TRAIN), np.int8)
+        divided, owners = self._split.divide(self._events(counted)), self.numbers[counted]
+        rows = np.arange(len(self))
+        before = np.maximum(np.searchsorted(counted, rows, "right") - 1, 0)
+        after = np.minimum(np.searchsorted(counted, rows), len(counted) - 1)
+        # An impression goes with the shopper's next event that counts, or else with the last.
+        nearest = np.where(owners[after] == self.numbers, after, before)
+        return np.where(owners[nearest] == self.numbers, divided[nearest], PARTS.index(TRAIN))
+
+    def _events(self, rows: np.ndarray) -> Events:
+        """Some of the events, as a split looks at them."""
+        numbers = self.numbers[rows]
+        first = np.searchsorted(numbers, numbers, "left")
+        chosen = pa.array(rows)
         return Events(
-            ids=self.users,
-            first=np.repeat(self.user_starts, counts),
-            count=np.repeat(counts, counts),
-            times=self.times,
-            part=self._column(PART),
+            ids=self.users.take(chosen),
+            first=first,
+            count=np.searchsorted(numbers, numbers, "right") - first,
+            times=self.times[rows],
+            part=self._column(PART).take(chosen),
         )
 
 

@@ -67,10 +67,13 @@ class Split(Protocol):
       sees: part -> the parts whose events its queries and features may see.
       in_time_order: whether these all happen before the part's own events, or else may be seen
         whatever their time.
+      by_place: whether a part follows from an event's place among the shopper's; then only events
+        that count in training are divided, and the others go with them.
     """
 
     sees: ClassVar[Sees]
     in_time_order: ClassVar[bool]
+    by_place: ClassVar[bool]
 
     def divide(self, events: Events) -> np.ndarray:
         """Gives every event its part: `[events]` int8, places in `PARTS`."""
@@ -87,6 +90,7 @@ class ByTime:
     test: int
     sees: ClassVar[Sees] = _EARLIER_PARTS
     in_time_order: ClassVar[bool] = True
+    by_place: ClassVar[bool] = False
 
     def divide(self, events: Events) -> np.ndarray:
         """Gives every event the part that its time falls into."""
@@ -105,6 +109,7 @@ class LeaveLastOut:
 
     sees: ClassVar[Sees] = _EARLIER_PARTS
     in_time_order: ClassVar[bool] = True
+    by_place: ClassVar[bool] = True
 
     def divide(self, events: Events) -> np.ndarray:
         """Gives every event the part of its place from the end."""
@@ -126,6 +131,7 @@ class ByChance:
     seed: int
     sees: ClassVar[Sees] = {TRAIN: (TRAIN,), VALIDATION: (TRAIN,), TEST: (TRAIN,)}
     in_time_order: ClassVar[bool] = False
+    by_place: ClassVar[bool] = True
 
     def divide(self, events: Events) -> np.ndarray:
         """Ranks each shopper's events by chance and cuts the ranks."""
@@ -155,6 +161,7 @@ class ByUser:
     seed: int
     sees: ClassVar[Sees] = {TRAIN: (TRAIN,), VALIDATION: (SHOWN,), TEST: (SHOWN,)}
     in_time_order: ClassVar[bool] = True
+    by_place: ClassVar[bool] = True
 
     def divide(self, events: Events) -> np.ndarray:
         """Gives every shopper a part by chance, and hides the latest events of the held-out."""
@@ -171,6 +178,7 @@ class ByFile:
 
     sees: ClassVar[Sees] = _EARLIER_PARTS
     in_time_order: ClassVar[bool] = False
+    by_place: ClassVar[bool] = False
 
     def divide(self, events: Events) -> np.ndarray:
         """Gives every event the part of its file."""
