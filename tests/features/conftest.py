@@ -1,5 +1,6 @@
 """A spec of every kind, and both ways of raw rows through the transform that it compiles to."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,10 +25,12 @@ def spec() -> FeatureSpec:
 
 
 @pytest.fixture(scope="session")
-def fit(spec: FeatureSpec, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Rows], Fitted]:
+def fit_spec(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[FeatureSpec, Rows], Fitted]:
     """Fits the transform on raw rows, and transforms them, as TensorFlow Transform does on Beam."""
 
-    def run(raw: Rows) -> Fitted:
+    def run(spec: FeatureSpec, raw: Rows) -> Fitted:
         schema = raw_schema(spec)
         batch = pa.RecordBatch.from_arrays(
             [raw_column(column.type, raw[column.name]) for column in schema.feature],
@@ -45,6 +48,14 @@ def fit(spec: FeatureSpec, tmp_path_factory: pytest.TempPathFactory) -> Callable
         return Fitted(tft.TFTransformOutput(str(folder / "transform")), rows)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def fit(
+    spec: FeatureSpec, fit_spec: Callable[[FeatureSpec, Rows], Fitted]
+) -> Callable[[Rows], Fitted]:
+    """Fits the transform of the spec of every kind."""
+    return functools.partial(fit_spec, spec)
 
 
 @pytest.fixture(scope="session")

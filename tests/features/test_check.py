@@ -36,6 +36,8 @@ VECTORS = pa.array([[1.0, 2.0], [3.0, 4.0]], pa.list_(pa.float32()))
         (CATEGORY, strings(20, 5)),
         ({**CATEGORY, "lookup": "hash", "rows": 5}, strings(20, 5)),
         ({**CATEGORY, "lookup": "identity", "rows": 3}, pa.array(["0", "1", "2", None])),
+        ({**CATEGORY, "lookup": "dynamic", "rows": 5}, strings(20, 5)),
+        ({"role": "item", "kind": "categorical", "share": "other"}, strings(20, 5)),
         (SEVERAL, pa.array([["a", "b"], ["a"]])),
         ({**NUMBER, "min": 0}, NUMBERS),
         ({**CATEGORY, "kind": "text", "rows": 50}, pa.array(["Red shoe", "red hat"])),
@@ -65,6 +67,11 @@ def test_column_that_fits_its_feature_gives_neither_warning_nor_error(
         ),
         (
             {**CATEGORY, "rows": 4},
+            strings(20, 5),
+            "5 values compete for 4 rows; give more rows",
+        ),
+        (
+            {**CATEGORY, "lookup": "dynamic", "rows": 4},
             strings(20, 5),
             "5 values compete for 4 rows; give more rows",
         ),

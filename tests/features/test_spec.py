@@ -68,7 +68,8 @@ def test_missing_kind_is_refused_with_the_known_ones() -> None:
 
 def test_unknown_key_is_refused_with_those_of_the_kind() -> None:
     assert refusal(recent={**SEQUENCE, "length": 5}) == (
-        "features.recent.length: unknown key; known here: role, kind, of, last, within, types"
+        "features.recent.length: unknown key; "
+        "known here: role, kind, of, last, within, types, pooling"
     )
 
 
@@ -171,6 +172,30 @@ ITEM: dict[str, Any] = {"role": "item"}
             {**ITEM, "kind": "numeric", "transform": "log", "min": -1},
             "transform log needs a min above -1, e.g. min: 0",
         ),
+        (
+            {**CATEGORY, "lookup": "dynamic"},
+            "lookup dynamic needs rows, the size of its table",
+        ),
+        (
+            {**CATEGORY, "lookup": "dynamic", "rows": 9, "min_count": 9000},
+            "lookup dynamic counts to 8000; lower min_count",
+        ),
+        (
+            {**CATEGORY, "evict": {"by": "least_used"}},
+            "lookup vocabulary never evicts; leave evict out",
+        ),
+        (
+            {**ITEM, "kind": "categorical"},
+            "embedding: missing; give floats per row, e.g. 32, or share a table",
+        ),
+        (
+            {**ITEM, "kind": "categorical", "share": "sku", "lookup": "hash"},
+            "share: lookup is sku's to say; leave it out",
+        ),
+        (
+            {**ITEM, "kind": "multi_categorical", "share": "sku", "unknown_rows": 2},
+            "share: unknown_rows is sku's to say; leave it out",
+        ),
         ({**ITEM, "kind": "numeric", "min": 2, "max": 1}, "min 2.0 is more than max 1.0"),
         (
             {"role": "label", "kind": "numeric", "transform": "standardise"},
@@ -193,6 +218,10 @@ def test_parts_that_do_not_fit_together_are_refused(
         ({**ITEM, "kind": "vector", "dim": 2, "separator": ""}, "separator"),
         ({**ITEM, "kind": "numeric", "transform": "square"}, "transform"),
         ({"role": "label", "kind": "categorical", "embedding": 2}, "role"),
+        ({**CATEGORY, "lookup": "dynamic", "rows": 9, "evict": {"by": "age"}}, "evict.after"),
+        ({**CATEGORY, "lookup": "dynamic", "rows": 9, "evict": {"by": "luck"}}, "evict.by"),
+        ({**SEQUENCE, "pooling": "max"}, "pooling"),
+        ({**ITEM, "kind": "text", "embedding": 2, "rows": 9, "pooling": "max"}, "pooling"),
     ],
 )
 def test_wrong_value_of_another_kind_is_named(feature: dict[str, object], key: str) -> None:
@@ -215,3 +244,62 @@ def test_number_is_standardised_where_a_model_takes_it(role: str, transform: str
 
 def test_columns_are_all_features_but_sequences() -> None:
     assert list(FeatureSpec.model_validate(CONTENT).columns) == ["shopper", "sku", "weekday"]
+
+
+SHARED: dict[str, Any] = {"role": "user", "kind": "multi_categorical", "share": "sku"}
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [("sku", "sku"), ("recent", "sku"), ("wished", "sku"), ("last_sku", "sku"), ("seen", "sku")],
+)
+def test_table_of_a_feature_is_its_own_or_that_of_the_feature_it_shares_with(
+    name: str, owner: str
+) -> None:
+    spec = FeatureSpec.model_validate(
+        {
+            **CONTENT,
+            "wished": SHARED,
+            "last_sku": {**CATEGORY, "share": "sku"},
+            "seen": {**SEQUENCE, "of": "last_sku"},
+        }
+    )
+
+    assert spec.table_of(name) == owner
+
+
+def test_spec_with_shared_tables_says_the_same_after_a_round_trip() -> None:
+    spec = FeatureSpec.model_validate({**CONTENT, "wished": SHARED})
+
+    assert FeatureSpec.model_validate(spec.model_dump()) == spec
+
+
+@pytest.mark.parametrize("target", ["recent", "nothing", "wished", "other"])
+def test_sharing_with_a_feature_without_a_lookup_of_its_own_is_refused(target: str) -> None:
+    message = refusal(wished=SHARED, other={**SHARED, "share": target})
+
+    assert message == (
+        f"features: other.share: {target!r} has no lookup of its own; "
+        "name one of shopper, sku, weekday"
+    )
+
+
+def test_shared_table_of_another_width_is_refused() -> None:
+    assert refusal(wished={**SHARED, "embedding": 8}) == (
+        "features: wished.embedding: 8 is not sku's 4; leave it out"
+    )
+
+
+def test_shared_table_of_the_same_width_is_taken() -> None:
+    spec = FeatureSpec.model_validate({**CONTENT, "wished": {**SHARED, "embedding": 4}})
+
+    assert spec.table_of("wished") == "sku"
+
+
+def test_age_is_written_as_a_duration() -> None:
+    evict = {"by": "age", "after": "30d"}
+    dynamic = {**CATEGORY, "lookup": "dynamic", "rows": 9, "evict": evict}
+
+    spec = FeatureSpec.model_validate({**CONTENT, "other": dynamic})
+
+    assert spec["other"].evict.after == 30 * 86_400

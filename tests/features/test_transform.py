@@ -7,10 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import tensorflow as tf
-from every_kind import ROWS, Fitted
+from every_kind import CATEGORY, ITEM, ROWS, USER, Fitted, Rows, as_sent, to_lists
 
+from tfrec.config import validate
 from tfrec.features import FeatureSpec
-from tfrec.features.plan import embedding_plan
+from tfrec.features.plan import Dynamic, Table, embedding_plan
+from tfrec.features.signature import sparse_inputs
+from tfrec.features.spec import EvictByAge
 
 Serve = Callable[..., dict[str, list[list]]]
 
@@ -215,3 +218,98 @@ def test_columns_without_a_single_value_fit_into_their_tables(
         values = np.concatenate(rows)
         assert np.isfinite(values).all(), name
         assert name not in tables or np.all((values >= 0) & (values < tables[name].rows)), name
+
+
+DYNAMIC = {
+    "shopper": {**USER, **CATEGORY},
+    "sku": {
+        **ITEM,
+        **CATEGORY,
+        "lookup": "dynamic",
+        "rows": 100,
+        "min_count": 2,
+        "unknown_rows": 3,
+        "evict": {"by": "age", "after": "30d"},
+    },
+    "recent": {**USER, "kind": "sequence", "of": "sku", "last": 3},
+    "wished": {**USER, "kind": "multi_categorical", "share": "sku"},
+    "tag": {**ITEM, **CATEGORY, "min_count": 2},
+    "main_tag": {**ITEM, "kind": "categorical", "share": "tag", "embedding": 4},
+    "liked": {**USER, "kind": "multi_categorical", "share": "tag"},
+    "recent_tags": {**USER, "kind": "sequence", "of": "main_tag", "last": 3},
+}
+DYNAMIC_ROWS: Rows = {
+    "shopper": ["u"] * 4,
+    "sku": ["a", "b", None, "a"],
+    "recent": [["b", "c"], [], ["a"], []],
+    "wished": [[], ["a", "d"], [], ["b"]],
+    "tag": ["x", "x", "y", "y"],
+    "main_tag": ["y", "new", "new", None],
+    "liked": [["x", "new"], [], ["y"], ["new"]],
+    "recent_tags": [["x"], ["new"], [], ["y", "y"]],
+}
+
+
+@pytest.fixture(scope="module")
+def dynamic(fit_spec: Callable[[FeatureSpec, Rows], Fitted]) -> tuple[FeatureSpec, Fitted]:
+    spec = validate(FeatureSpec, DYNAMIC, "features")
+    return spec, fit_spec(spec, DYNAMIC_ROWS)
+
+
+def fingerprint(string: str | None) -> int:
+    return bucket(string, 2**63 - 1) if string else -1
+
+
+def test_dynamic_lookup_gives_fingerprints_and_minus_one_for_a_missing_value(
+    dynamic: tuple[FeatureSpec, Fitted],
+) -> None:
+    rows = dynamic[1].rows
+
+    assert column(rows["sku"]) == [fingerprint(value) for value in DYNAMIC_ROWS["sku"]]
+    for name in ("recent", "wished"):
+        assert rows[name] == [[fingerprint(v) for v in values] for values in DYNAMIC_ROWS[name]]
+
+
+def test_fingerprint_of_a_string_never_changes() -> None:
+    assert [fingerprint(string) for string in ("acme", "éclair")] == [
+        301347925294522931,
+        2181003528071170506,
+    ]
+
+
+def test_shared_lookup_is_fitted_on_the_values_of_the_feature_that_owns_it(
+    dynamic: tuple[FeatureSpec, Fitted],
+) -> None:
+    known = words(dynamic[1], "tag")
+
+    def row(value: str | None) -> int:
+        return known.index(value) if value in known else len(known)
+
+    assert sorted(known) == ["x", "y"]
+    assert column(dynamic[1].rows["main_tag"]) == [row(v) for v in DYNAMIC_ROWS["main_tag"]]
+    for name in ("liked", "recent_tags"):
+        expected = [[row(value) for value in values] for values in DYNAMIC_ROWS[name]]
+        assert dynamic[1].rows[name] == expected
+
+
+def test_serving_gives_the_fingerprints_and_the_shared_rows_of_training(
+    dynamic: tuple[FeatureSpec, Fitted],
+) -> None:
+    spec, fitted = dynamic
+    layer = fitted.transform.transform_features_layer()
+
+    for name, values in DYNAMIC_ROWS.items():
+        served = layer(sparse_inputs({name: as_sent(spec[name], values)}))[name]
+        assert to_lists(served) == fitted.rows[name], name
+
+
+def test_plan_says_how_rows_are_given_out_and_has_no_table_for_those_who_share_one(
+    dynamic: tuple[FeatureSpec, Fitted],
+) -> None:
+    spec, fitted = dynamic
+
+    assert embedding_plan(spec, fitted.transform) == {
+        "shopper": Table(1 + 1, 4, unknown_rows=1),
+        "sku": Table(100 + 3, 4, 3, Dynamic(2, EvictByAge(by="age", after=30 * 86_400))),
+        "tag": Table(2 + 1, 4, unknown_rows=1),
+    }

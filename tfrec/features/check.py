@@ -116,6 +116,8 @@ def _lookup_warnings(
 ) -> Iterator[str]:
     if feature.role == "context" and facts.distinct > max(_MUCH * facts.values, 1):
         yield "most rows have a value of their own, as an id's; leave it out"
+    if feature.share is not None:
+        return
     if feature.lookup == "identity":
         numbers = pc.match_substring_regex(flat(column), r"^\d{1,18}$")
         number = pc.if_else(numbers, flat(column), "-1").cast(pa.int64())
@@ -126,7 +128,8 @@ def _lookup_warnings(
                 f"{feature.rows:,}, and unknown; give more rows, or another lookup"
             )
     elif feature.rows and facts.distinct > feature.rows:
+        # Of a vocabulary and of rows given out in training, the most frequent ones get theirs.
         does = "share" if feature.lookup == "hash" else "compete for"
         yield f"{facts.distinct:,} values {does} {feature.rows:,} rows; give more rows"
     elif feature.lookup == "vocabulary" and facts.distinct > MOST_VOCABULARY_ROWS:
-        yield f"{facts.distinct:,} values in a vocabulary; give lookup: hash and rows"
+        yield f"{facts.distinct:,} values in a vocabulary; give lookup: hash or dynamic, and rows"

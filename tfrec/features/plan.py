@@ -4,7 +4,28 @@ from dataclasses import dataclass
 
 import tensorflow_transform as tft
 
-from tfrec.features.spec import Categorical, FeatureSpec, MultiCategorical, Numeric, Text
+from tfrec.features.spec import (
+    Categorical,
+    EvictByAge,
+    EvictLeastUsed,
+    FeatureSpec,
+    MultiCategorical,
+    Numeric,
+    Text,
+)
+
+
+@dataclass(frozen=True)
+class Dynamic:
+    """How a table's rows are given out in training.
+
+    Attributes:
+      min_count: occurrences that an id needs.
+      evict: whose row a new id may take when none is left; None for no one's.
+    """
+
+    min_count: int = 1
+    evict: EvictByAge | EvictLeastUsed | None = None
 
 
 @dataclass(frozen=True)
@@ -15,15 +36,18 @@ class Table:
       rows: all of them.
       dim: floats per row.
       unknown_rows: how many of them, the last ones, stand for unknown and missing values.
+      dynamic: where the transform gives fingerprints, how these find rows; None where it gives
+        rows.
     """
 
     rows: int
     dim: int
     unknown_rows: int = 0
+    dynamic: Dynamic | None = None
 
 
 def embedding_plan(spec: FeatureSpec, transform: tft.TFTransformOutput) -> dict[str, Table]:
-    """Says which tables the features need; a sequence shares the one of the feature it is `of`.
+    """Says which tables the features need; those that share another's, as sequences do, have none.
 
     Args:
       spec: the features.
@@ -34,14 +58,23 @@ def embedding_plan(spec: FeatureSpec, transform: tft.TFTransformOutput) -> dict[
     """
     tables = {}
     for name, feature in spec.root.items():
+        if spec.table_of(name) != name:
+            continue
         if isinstance(feature, Categorical | MultiCategorical):
-            known = feature.rows or 0
-            if feature.lookup == "vocabulary":
-                known = transform.vocabulary_size_by_name(name)
-            unknown = feature.unknown_rows
-            tables[name] = Table(known + unknown, feature.embedding, unknown)
+            tables[name] = _table(name, feature, transform)
         elif isinstance(feature, Text):
             tables[name] = Table(feature.rows, feature.embedding)
         elif isinstance(feature, Numeric) and feature.buckets and feature.embedding:
             tables[name] = Table(feature.buckets + 1, feature.embedding, 1)
     return tables
+
+
+def _table(
+    name: str, feature: Categorical | MultiCategorical, transform: tft.TFTransformOutput
+) -> Table:
+    assert feature.embedding is not None  # the spec has checked it
+    known = feature.rows or 0
+    if feature.lookup == "vocabulary":
+        known = transform.vocabulary_size_by_name(name)
+    dynamic = Dynamic(feature.min_count, feature.evict) if feature.lookup == "dynamic" else None
+    return Table(known + feature.unknown_rows, feature.embedding, feature.unknown_rows, dynamic)

@@ -5,67 +5,114 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, RootModel, model_validator
 
-from tfrec.config import Section
+from tfrec.config import Duration, Section
 
 Role = Literal["user", "item", "context", "label", "weight", "time"]
-Lookup = Literal["vocabulary", "hash", "identity"]
+Lookup = Literal["vocabulary", "hash", "identity", "dynamic"]
+Pooling = Literal["mean", "sum", "sqrt_n"]
 Positive = Annotated[int, Field(gt=0)]
 
 MODEL_ROLES: tuple[Role, ...] = ("user", "item", "context")
 """Roles of what a model takes; the other roles accompany an Example and are never served."""
 
+_MOST_COUNTED = 8000
 
-class Categorical(Section):
-    """One string, looked up in an embedding table.
+
+class EvictByAge(Section):
+    """Values that did not occur for a while make room for new ones.
+
+    Attributes:
+      after: time from a value's last occurrence to the newest example seen.
+    """
+
+    by: Literal["age"]
+    after: Duration
+
+
+class EvictLeastUsed(Section):
+    """A value makes room for one that has occurred more often of late."""
+
+    by: Literal["least_used"]
+
+
+class _Looked(Section):
+    """What every feature has whose strings are looked up in an embedding table.
 
     Attributes:
       role: whether the column describes the shopper, the item or the moment.
       embedding: floats per row of the embedding table.
+      share: another categorical feature whose lookup and table this one uses. It is fitted on that
+        feature's values, and all but that feature's own settings are left out.
       lookup: how a string finds its row. `vocabulary` is fitted on the training rows; `hash` takes
         a hash modulo `rows`, so that strings may share one; `identity` takes whole numbers from 0
-        to `rows - 1` as they are.
-      rows: of the table, for `hash` and `identity`; for `vocabulary` the most values to keep, the
-        most frequent ones.
-      min_count: training rows a value needs to enter the vocabulary.
-      unknown_rows: rows behind the others. A value outside the vocabulary or the range takes one of
-        them by its hash; a missing value takes one of them too.
+        to `rows - 1` as they are; `dynamic` gives rows out while the model trains.
+      rows: of the table, for `hash`, `identity` and `dynamic`; for `vocabulary` the most values to
+        keep, the most frequent ones.
+      min_count: training rows a value needs to enter the vocabulary, or to be given a row.
+      unknown_rows: rows behind the others. A value outside the vocabulary or the range, or without
+        a row, takes one of them by its hash; a missing value takes one of them too.
+      evict: whose row a new value may take when a `dynamic` lookup has none left; by default, no
+        one's.
+    """
+
+    role: Literal["user", "item", "context"]
+    embedding: Positive | None = None
+    share: str | None = None
+    lookup: Lookup = "vocabulary"
+    rows: Positive | None = None
+    min_count: Positive = 1
+    unknown_rows: Positive = 1
+    evict: Annotated[EvictByAge | EvictLeastUsed, Field(discriminator="by")] | None = None
+
+    @model_validator(mode="after")
+    def _lookup_has_what_it_needs(self) -> "_Looked":
+        if self.share is not None:
+            return self._with_nothing_of_its_own()
+        if self.embedding is None:
+            raise ValueError("embedding: missing; give floats per row, e.g. 32, or share a table")
+        if self.evict and self.lookup != "dynamic":
+            raise ValueError(f"lookup {self.lookup} never evicts; leave evict out")
+        if self.lookup == "vocabulary":
+            return self
+        if self.rows is None:
+            raise ValueError(f"lookup {self.lookup} needs rows, the size of its table")
+        if self.lookup == "dynamic" and self.min_count > _MOST_COUNTED:
+            raise ValueError(f"lookup dynamic counts to {_MOST_COUNTED}; lower min_count")
+        if self.lookup != "dynamic" and self.min_count > 1:
+            raise ValueError(f"lookup {self.lookup} has no vocabulary; leave min_count out")
+        return self
+
+    def _with_nothing_of_its_own(self) -> "_Looked":
+        for name in ("lookup", "rows", "min_count", "unknown_rows", "evict"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"share: {name} is {self.share}'s to say; leave it out")
+        return self
+
+
+class Categorical(_Looked):
+    """One string, looked up in an embedding table.
+
+    Attributes:
       unknown_share: share of training examples in which the value is hidden, so that the unknown
         rows learn to stand for values never seen.
     """
 
-    role: Literal["user", "item", "context"]
     kind: Literal["categorical"]
-    embedding: Positive
-    lookup: Lookup = "vocabulary"
-    rows: Positive | None = None
-    min_count: Positive = 1
-    unknown_rows: Positive = 1
     unknown_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
 
-    @model_validator(mode="after")
-    def _lookup_has_what_it_needs(self) -> "Categorical":
-        return _check_lookup(self)
 
-
-class MultiCategorical(Section):
-    """Several strings at once, such as genres; their embeddings are averaged.
+class MultiCategorical(_Looked):
+    """Several strings at once, such as genres; their embeddings are pooled.
 
     Attributes:
       separator: splits a column of text, e.g. `|`; columns of lists need none.
+      pooling: makes one vector of several: their mean, their sum, or `sqrt_n`, the sum divided by
+        the square root of their number.
     """
 
-    role: Literal["user", "item", "context"]
     kind: Literal["multi_categorical"]
-    embedding: Positive
     separator: Annotated[str, Field(min_length=1)] | None = None
-    lookup: Lookup = "vocabulary"
-    rows: Positive | None = None
-    min_count: Positive = 1
-    unknown_rows: Positive = 1
-
-    @model_validator(mode="after")
-    def _lookup_has_what_it_needs(self) -> "MultiCategorical":
-        return _check_lookup(self)
+    pooling: Pooling = "mean"
 
 
 class Numeric(Section):
@@ -123,6 +170,7 @@ class Sequence(Section):
       last: how many values to keep at the most.
       within: `history` looks at all earlier events, `session` at those of the running visit.
       types: only events of these types; by default those that count as examples.
+      pooling: as for several categories.
     """
 
     role: Literal["user"]
@@ -131,14 +179,16 @@ class Sequence(Section):
     last: Positive
     within: Literal["history", "session"] = "history"
     types: tuple[str, ...] = ()
+    pooling: Pooling = "mean"
 
 
 class Text(Section):
-    """Free text as a bag of hashed n-grams of its words, in lower case; embeddings are averaged.
+    """Free text as a bag of hashed n-grams of its words, in lower case; embeddings are pooled.
 
     Attributes:
       rows: of the embedding table; n-grams that fall together share one.
       ngrams: words of the longest n-gram; all shorter ones are taken too.
+      pooling: as for several categories.
 
     Source: Weinberger et al., Feature Hashing for Large Scale Multitask Learning, ICML 2009.
     """
@@ -148,6 +198,7 @@ class Text(Section):
     embedding: Positive
     rows: Positive
     ngrams: Annotated[int, Field(ge=1, le=5)] = 2
+    pooling: Pooling = "mean"
 
 
 class Vector(Section):
@@ -200,6 +251,25 @@ class FeatureSpec(RootModel[dict[str, Feature]]):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _shared_tables_fit(self) -> "FeatureSpec":
+        owners = [name for name, feature in self._looked.items() if feature.share is None]
+        for name, feature in self._looked.items():
+            if feature.share is None:
+                continue
+            if feature.share not in owners:
+                raise ValueError(
+                    f"{name}.share: {feature.share!r} has no lookup of its own; "
+                    f"name one of {', '.join(owners)}"
+                )
+            width = self._looked[feature.share].embedding
+            if feature.embedding not in (None, width):
+                raise ValueError(
+                    f"{name}.embedding: {feature.embedding} is not {feature.share}'s {width}; "
+                    "leave it out"
+                )
+        return self
+
     def __getitem__(self, name: str) -> Feature:
         """Returns a feature by its name."""
         return self.root[name]
@@ -219,6 +289,12 @@ class FeatureSpec(RootModel[dict[str, Feature]]):
         return self.of_kind(Sequence)
 
     @property
+    def _looked(self) -> Mapping[str, Categorical | MultiCategorical]:
+        """The features whose strings are looked up."""
+        found = (Categorical, MultiCategorical)
+        return {name: f for name, f in self.root.items() if isinstance(f, found)}
+
+    @property
     def columns(self) -> Mapping[str, Feature]:
         """The features that the shop's data hold; sequences are made of others."""
         return {name: f for name, f in self.root.items() if not isinstance(f, Sequence)}
@@ -228,19 +304,24 @@ class FeatureSpec(RootModel[dict[str, Feature]]):
         """Names of the features that a model takes."""
         return self.of_role(*MODEL_ROLES)
 
+    @property
+    def vocabularies(self) -> list[str]:
+        """Names of the features that have a fitted vocabulary of their own."""
+        return [
+            name
+            for name, feature in self._looked.items()
+            if feature.share is None and feature.lookup == "vocabulary"
+        ]
+
     def of_role(self, *roles: Role) -> list[str]:
         """Names of the features that have one of `roles`, in the order of the config."""
         return [name for name, feature in self.root.items() if feature.role in roles]
 
-
-Looked = TypeVar("Looked", Categorical, MultiCategorical)
-
-
-def _check_lookup(feature: Looked) -> Looked:
-    if feature.lookup == "vocabulary":
-        return feature
-    if feature.rows is None:
-        raise ValueError(f"lookup {feature.lookup} needs rows, the size of its table")
-    if feature.min_count > 1:
-        raise ValueError(f"lookup {feature.lookup} has no vocabulary; leave min_count out")
-    return feature
+    def table_of(self, name: str) -> str:
+        """The feature whose lookup and table a feature uses: a sequence's `of`, `share`, itself."""
+        feature = self[name]
+        if isinstance(feature, Sequence):
+            return self.table_of(feature.of)
+        if isinstance(feature, Categorical | MultiCategorical) and feature.share is not None:
+            return feature.share
+        return name

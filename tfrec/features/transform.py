@@ -19,6 +19,15 @@ from tfrec.features.spec import (
 Column: TypeAlias = tf.Tensor | tf.SparseTensor
 Tensors = Mapping[str, Column]
 
+FINGERPRINTS = 2**63 - 1
+"""Number of fingerprints that strings are hashed to where rows are given out in training.
+
+Among a hundred million strings two share one with a probability of about one in two thousand.
+"""
+
+MISSING = -1
+"""What stands for a missing value in the place of a fingerprint."""
+
 
 def preprocessing_fn(spec: FeatureSpec) -> Callable[[Tensors], dict[str, Column]]:
     """Compiles the features to a function for TensorFlow Transform.
@@ -29,6 +38,7 @@ def preprocessing_fn(spec: FeatureSpec) -> Callable[[Tensors], dict[str, Column]
     |---|---|
     | categorical, bucketised numeric | int64 `[batch]`, rows of the feature's table |
     | multi_categorical, sequence, text | sparse int64 `[batch, values]`, rows of the table |
+    | any of them with lookup `dynamic` | likewise, but fingerprints of the strings |
     | other numeric | float32 `[batch]`; int64 for the role `time` |
     | vector | float32 `[batch, dim]` |
 
@@ -46,17 +56,15 @@ def preprocessing_fn(spec: FeatureSpec) -> Callable[[Tensors], dict[str, Column]
         look_up = {
             name: _lookup(name, feature, inputs[name])
             for name, feature in spec.root.items()
-            if isinstance(feature, Categorical | MultiCategorical)
+            if isinstance(feature, Categorical | MultiCategorical) and feature.share is None
         }
         outputs: dict[str, Column] = {}
         for name, feature in spec.root.items():
             column = inputs[name]
             if isinstance(feature, Categorical):
-                outputs[name] = look_up[name](_first_value(column, ""))
-            elif isinstance(feature, MultiCategorical):
-                outputs[name] = look_up[name](column)
-            elif isinstance(feature, Sequence):
-                outputs[name] = look_up[feature.of](column)
+                outputs[name] = look_up[spec.table_of(name)](_first_value(column, ""))
+            elif isinstance(feature, MultiCategorical | Sequence):
+                outputs[name] = look_up[spec.table_of(name)](column)
             elif isinstance(feature, Numeric):
                 outputs[name] = _number(feature, column)
             elif isinstance(feature, Text):
@@ -71,7 +79,7 @@ def preprocessing_fn(spec: FeatureSpec) -> Callable[[Tensors], dict[str, Column]
 def _lookup(
     name: str, feature: Categorical | MultiCategorical, column: tf.SparseTensor
 ) -> Callable[[Column], Column]:
-    """Returns the function from strings, dense or sparse, to rows of the feature's table."""
+    """Returns the function from strings, dense or sparse, to rows or to fingerprints."""
     if feature.lookup == "vocabulary":
         vocabulary = tft.vocabulary(
             column,
@@ -83,6 +91,8 @@ def _lookup(
         return lambda strings: tft.apply_vocabulary(
             strings, vocabulary, num_oov_buckets=feature.unknown_rows
         )
+    if feature.lookup == "dynamic":
+        return lambda strings: _map(_fingerprint, strings)
     rows = feature.rows
     assert rows is not None  # the spec has checked it
 
@@ -99,6 +109,11 @@ def _lookup(
         return tf.where(is_known, found, unknown)
 
     return lambda strings: _map(look_up, strings)
+
+
+def _fingerprint(strings: tf.Tensor) -> tf.Tensor:
+    hashed = tf.strings.to_hash_bucket_fast(strings, FINGERPRINTS)
+    return tf.where(strings == "", tf.constant(MISSING, tf.int64), hashed)
 
 
 def _number(feature: Numeric, column: tf.SparseTensor) -> tf.Tensor:

@@ -1,13 +1,17 @@
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import tensorflow as tf
 from shop import DAYS, ITEMS, Shop
 
 from tfrec.config import validate
+from tfrec.data.catalogue import Catalogue
 from tfrec.data.config import DataConfig
+from tfrec.data.input_pipeline import read_examples
 from tfrec.data.prepared import PreparedData
 from tfrec.data.report.distributions import Numbers, Strings
 from tfrec.data.report.gathering import Figures, gather
@@ -181,3 +185,28 @@ def test_odd_shop_has_figures_for_features_of_every_kind(odd_figures: Figures) -
     assert 0 < values["shelf"].unknown[0] < 1
     assert 0 < values["age"].missing[0] < 1
     assert odd_figures.parts.shoppers == 32
+
+
+def test_rows_given_out_later_are_not_unknown_and_shared_lookups_count_by_their_owner(
+    shop: Shop, data_config: DataConfig, tmp_path: Path
+) -> None:
+    from tfrec.stages.prepare import prepare
+
+    content = shop.config()["features"]
+    content["sku"] |= {"lookup": "dynamic", "rows": 4}
+    content["weekday"] = {"role": "context", "kind": "categorical", "share": "channel"}
+    spec = validate(FeatureSpec, content, "features")
+    data = PreparedData(prepare(data_config, spec, tmp_path / "prepare").path)
+
+    figures = gather(data, data_config, spec, {}, silent)
+
+    assert values_of(figures, "sku").unknown is None
+    assert values_of(figures, "weekday").unknown.tolist() == [1, 1, 1]
+    assert values_of(figures, "channel").unknown[0] == 0
+    examples = read_examples(data.examples("train"), spec, 10_000)
+    batch = next(iter(examples))
+    known = {
+        int(tf.strings.to_hash_bucket_fast(sku, 2**63 - 1)) for sku in Catalogue(data.catalogue).ids
+    }
+    assert set(batch["sku"].numpy()) <= known
+    assert set(batch["recent"].flat_values.numpy()) <= known

@@ -95,12 +95,9 @@ class StringCounts:
     def __init__(self, spec: FeatureSpec, columns: Columns, catalogue: Catalogue) -> None:
         """Takes the features and where their values are."""
         self._catalogue, self._columns = catalogue, columns
-        self._features = {
-            name: feature
-            for name, feature in spec.root.items()
-            if isinstance(feature, StringFeature)
-        }
-        self._tallies = {name: _Tally() for name in self._features}
+        names = [name for name, f in spec.root.items() if isinstance(f, StringFeature)]
+        self._owners = {name: spec[spec.table_of(name)] for name in names}
+        self._tallies = {name: _Tally() for name in names}
 
     def add(self, shard: Shard) -> None:
         """Counts a shard's examples; values of the catalogue are counted by item at the end."""
@@ -128,7 +125,7 @@ class StringCounts:
                 values = self._catalogue.value(name, place)
                 tally.add(values, item_counts[: len(EXAMPLE_PARTS)].T)
         return {
-            name: tally.sum_up(self._features[name], vocabularies.get(name))
+            name: tally.sum_up(self._owners[name], vocabularies.get(name))
             for name, tally in self._tallies.items()
         }
 
@@ -156,7 +153,7 @@ class _Tally:
         columns = dict(zip(EXAMPLE_PARTS, counts, strict=True))
         self._pieces.append(pa.table({"value": encoded.dictionary, **columns}))
 
-    def sum_up(self, feature: StringFeature, vocabulary: pa.Array | None) -> Strings:
+    def sum_up(self, feature: Feature, vocabulary: pa.Array | None) -> Strings:
         table = pa.concat_tables(self._pieces).group_by("value")
         table = table.aggregate([(part, "sum") for part in EXAMPLE_PARTS]).combine_chunks()
         counts = np.stack([table[f"{part}_sum"].to_numpy() for part in EXAMPLE_PARTS], axis=1)
@@ -243,11 +240,11 @@ def _edges(values: np.ndarray) -> np.ndarray:
     return np.linspace(low, high, _BINS + 1)
 
 
-def _known(
-    feature: StringFeature, values: pa.Array, vocabulary: pa.Array | None
-) -> np.ndarray | None:
+def _known(feature: Feature, values: pa.Array, vocabulary: pa.Array | None) -> np.ndarray | None:
     """Which values have a row of their own, `[values]`; None where every value may share one."""
-    if isinstance(feature, Text) or feature.lookup == "hash":
+    if not isinstance(feature, Categorical | MultiCategorical):
+        return None
+    if feature.lookup in ("hash", "dynamic"):
         return None
     if vocabulary is not None:
         return pc.is_in(values, vocabulary).to_numpy(zero_copy_only=False)

@@ -166,8 +166,10 @@ def _vocabularies(data: PreparedData, spec: FeatureSpec) -> dict[str, pa.Array]:
     import tensorflow_transform as tft
 
     transform = tft.TFTransformOutput(str(data.transform))
+    owners = {name: spec.table_of(name) for name in spec.columns}
     return {
-        name: pa.array(transform.vocabulary_by_name(name), pa.binary()).cast(pa.string())
-        for name, feature in spec.root.items()
-        if isinstance(feature, Categorical | MultiCategorical) and feature.lookup == "vocabulary"
+        name: pa.array(transform.vocabulary_by_name(owner), pa.binary()).cast(pa.string())
+        for name, owner in owners.items()
+        if isinstance(looked := spec[owner], Categorical | MultiCategorical)
+        and looked.lookup == "vocabulary"
     }
