@@ -5,8 +5,14 @@ import pytest
 import tensorflow as tf
 
 from tfrec.config import validate
-from tfrec.embeddings.features import FeatureEmbedding, embedding_tables
-from tfrec.embeddings.table import EmbeddingTable
+from tfrec.embeddings.features import FeatureEmbedding, Features
+from tfrec.embeddings.fetching import recorded
+from tfrec.embeddings.groups import group_tables
+from tfrec.embeddings.optimizers.config import (
+    OptimizerSettings,
+    RowwiseAdagradSettings,
+    SgdSettings,
+)
 from tfrec.features import FeatureSpec
 from tfrec.features.plan import Table
 
@@ -18,6 +24,13 @@ SPEC = validate(
     {
         "shopper": {"role": "user", **CATEGORY, "unknown_rows": 3},
         "recent": {"role": "user", "kind": "sequence", "of": "sku", "last": 3},
+        "recent_sum": {
+            "role": "user",
+            "kind": "sequence",
+            "of": "sku",
+            "last": 3,
+            "pooling": "sum",
+        },
         "sku": {"role": "item", **CATEGORY, "embedding": 4},
         "channel": {"role": "context", **CATEGORY, "embedding": 1, "unknown_share": 0},
         "tags": {"role": "item", "kind": "multi_categorical", "embedding": 3},
@@ -36,28 +49,29 @@ PLAN = {
     "age": Table(5, 2, unknown_rows=1),
 }
 
-Batch = dict[str, tf.Tensor | tf.RaggedTensor]
+
+def optimizer_of(table: str) -> OptimizerSettings:
+    return SgdSettings(kind="sgd") if table == "tags" else RowwiseAdagradSettings()
 
 
 @pytest.fixture
-def tables() -> dict[str, EmbeddingTable]:
-    return embedding_tables(PLAN)
+def embedding() -> FeatureEmbedding:
+    return FeatureEmbedding(SPEC, PLAN, group_tables(PLAN, optimizer_of))
 
 
 @pytest.fixture
-def batch() -> Batch:
+def batch() -> dict[str, tf.Tensor | tf.RaggedTensor]:
     """What the transform makes of rows in which no value is unknown."""
-    tf.random.set_seed(0)
     random = np.random.default_rng(0)
     known = {name: table.rows - table.unknown_rows for name, table in PLAN.items()}
-    known["recent"] = known["sku"]
+    known["recent"] = known["recent_sum"] = known["sku"]
     dense = {name: random.integers(known[name], size=BATCH) for name in ("sku", "channel", "age")}
     dense["shopper"] = np.full(BATCH, 7)
     lists = {
         name: tf.RaggedTensor.from_row_lengths(
             tf.constant(random.integers(known[name], size=2 * BATCH)), [0, 4] * (BATCH // 2)
         )
-        for name in ("recent", "tags", "title")
+        for name in ("recent", "recent_sum", "tags", "title")
     }
     return {
         **{name: tf.constant(values) for name, values in dense.items()},
@@ -67,102 +81,174 @@ def batch() -> Batch:
     }
 
 
-def value_of(table: EmbeddingTable, ids: tf.Tensor | list[int]) -> np.ndarray:
-    return table(tf.constant(ids, tf.int64)).numpy()
+def only(batch: Features, *names: str) -> Features:
+    return {name: batch[name] for name in names}
 
 
-def test_tables_are_those_of_the_plan(tables: dict[str, EmbeddingTable]) -> None:
-    assert {name: Table(t.rows, t.dim, t.unknown_rows) for name, t in tables.items()} == PLAN
+def rows_of(embedding: FeatureEmbedding, table: str) -> np.ndarray:
+    """All rows of a table, in its own order: `[rows, dim]`."""
+    (group,) = (group for group in embedding.groups if table in group.offsets)
+    layer = embedding.group_tables[group.name]
+    if not layer.built:
+        layer.build(None)
+    (values,) = layer.get_weights()
+    return values[group.place(table, np.arange(PLAN[table].rows))]
 
 
-def test_features_stand_side_by_side_in_the_order_of_their_names(
-    tables: dict[str, EmbeddingTable], batch: Batch
+def test_each_feature_has_its_own_floats(embedding: FeatureEmbedding, batch: Features) -> None:
+    embedded = embedding(batch)
+
+    shapes = {name: tuple(values.shape) for name, values in embedded.items()}
+    widths = {"shopper": 2, "recent": 4, "recent_sum": 4, "sku": 4, "channel": 1, "tags": 3}
+    widths |= {"title": 5, "age": 2, "price": 1, "image": 3}
+    assert shapes == {name: (BATCH, width) for name, width in widths.items()}
+
+
+def test_all_tables_of_a_group_are_one_variable(embedding: FeatureEmbedding) -> None:
+    for layer in embedding.group_tables.values():
+        layer.build(None)
+
+    shapes = {tuple(weight.shape) for weight in embedding.trainable_weights}
+    assert shapes == {(50 + 5, 2), (80, 4), (3, 1), (10, 3), (20, 5)}
+
+
+def test_a_group_is_asked_once_for_every_row_it_needs(
+    embedding: FeatureEmbedding, batch: Features
 ) -> None:
-    embedded = FeatureEmbedding(SPEC, ["channel", "price", "sku"], tables)(batch).numpy()
+    with recorded() as fetches:
+        embedding(only(batch, "sku", "recent", "recent_sum", "shopper", "age"))
 
-    assert embedded.shape == (BATCH, 1 + 1 + 4)
-    np.testing.assert_array_equal(embedded[:, :1], value_of(tables["channel"], batch["channel"]))
-    np.testing.assert_array_equal(embedded[:, 1], batch["price"])
-    np.testing.assert_array_equal(embedded[:, 2:], value_of(tables["sku"], batch["sku"]))
+    assert len(fetches) == 2
+    for fetch in fetches:
+        assert len(np.unique(fetch.rows)) == len(fetch.rows)
+    assert sorted(len(fetch.rows) for fetch in fetches) == [1 + 4, 79]
 
 
 @pytest.mark.parametrize("name", ["shopper", "sku", "age"])
 def test_category_or_bucket_is_a_row_of_its_own_table(
-    tables: dict[str, EmbeddingTable], batch: Batch, name: str
+    embedding: FeatureEmbedding, batch: Features, name: str
 ) -> None:
-    embedded = FeatureEmbedding(SPEC, [name], tables)(batch).numpy()
+    embedded = embedding(only(batch, name))[name]
 
-    (values,) = tables[name].get_weights()
-    np.testing.assert_array_equal(embedded, values[batch[name].numpy()])
+    np.testing.assert_array_equal(embedded, rows_of(embedding, name)[batch[name].numpy()])
 
 
 @pytest.mark.parametrize(("name", "of"), [("recent", "sku"), ("tags", "tags"), ("title", "title")])
 def test_list_is_the_mean_of_rows_of_its_table_and_an_empty_one_zeros(
-    tables: dict[str, EmbeddingTable], batch: Batch, name: str, of: str
+    embedding: FeatureEmbedding, batch: Features, name: str, of: str
 ) -> None:
-    embedded = FeatureEmbedding(SPEC, [name], tables)(batch).numpy()
+    embedded = embedding(only(batch, name))[name].numpy()
 
-    (values,) = tables[of].get_weights()
+    values = rows_of(embedding, of)
     for place in range(1, 20, 2):
         expected = values[batch[name][place].numpy()].mean(axis=0)
-        np.testing.assert_allclose(embedded[place], expected, rtol=1e-5)
+        np.testing.assert_allclose(embedded[place], expected, rtol=1e-5, atol=1e-8)
     assert (embedded[::2] == 0).all()
 
 
-def test_number_is_one_column_and_a_vector_is_itself(
-    tables: dict[str, EmbeddingTable], batch: Batch
-) -> None:
-    embedded = FeatureEmbedding(SPEC, ["image", "price"], tables)(batch).numpy()
+def test_a_list_is_pooled_as_its_feature_says(embedding: FeatureEmbedding, batch: Features) -> None:
+    embedded = embedding(only(batch, "recent_sum"))["recent_sum"].numpy()
 
-    np.testing.assert_array_equal(embedded[:, :3], batch["image"])
-    np.testing.assert_array_equal(embedded[:, 3], batch["price"])
+    expected = rows_of(embedding, "sku")[batch["recent_sum"][1].numpy()].sum(axis=0)
+    np.testing.assert_allclose(embedded[1], expected, rtol=1e-5)
+
+
+def test_a_template_may_pool_lists_in_its_own_way(batch: Features) -> None:
+    def first_and_last(values: tf.RaggedTensor) -> tf.Tensor:
+        filled = values.to_tensor()
+        return tf.concat([filled[:, 0], filled[:, -1]], -1)
+
+    embedding = FeatureEmbedding(
+        SPEC, PLAN, group_tables(PLAN, optimizer_of), {"tags": first_and_last}
+    )
+
+    embedded = embedding(only(batch, "tags"))["tags"].numpy()
+
+    values = rows_of(embedding, "tags")
+    tags = batch["tags"][1].numpy()
+    np.testing.assert_array_equal(embedded[1], [*values[tags[0]], *values[tags[-1]]])
+
+
+def test_number_is_one_column_and_a_vector_is_itself(
+    embedding: FeatureEmbedding, batch: Features
+) -> None:
+    embedded = embedding(only(batch, "image", "price"))
+
+    np.testing.assert_array_equal(embedded["image"], batch["image"])
+    np.testing.assert_array_equal(embedded["price"][:, 0], batch["price"])
+
+
+def test_features_need_not_have_as_many_rows_as_each_other(
+    embedding: FeatureEmbedding, batch: Features
+) -> None:
+    mixed = {"sku": batch["sku"][:5], "recent": batch["recent"][:9], "price": batch["price"]}
+
+    embedded = embedding(mixed)
+
+    assert [len(values) for values in embedded.values()] == [BATCH, 5, 9]
+    np.testing.assert_array_equal(embedded["sku"], embedding(only(batch, "sku"))["sku"][:5])
+
+
+def test_only_empty_lists_give_zeros(embedding: FeatureEmbedding) -> None:
+    empty = tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int64), [0, 0])
+
+    np.testing.assert_array_equal(embedding({"tags": empty})["tags"], np.zeros([2, 3]))
 
 
 def test_about_the_unknown_share_of_values_is_hidden_in_training_evenly_among_unknown_rows(
-    tables: dict[str, EmbeddingTable], batch: Batch
+    embedding: FeatureEmbedding, batch: Features
 ) -> None:
-    embedding = FeatureEmbedding(SPEC, ["shopper"], tables)
+    embedded = embedding(only(batch, "shopper"), training=True)["shopper"].numpy()
 
-    embedded = embedding(batch, training=True).numpy()
-
-    own, *unknown = value_of(tables["shopper"], [7, 47, 48, 49])
+    own, *unknown = rows_of(embedding, "shopper")[[7, 47, 48, 49]]
     shares = [(embedded == row).all(axis=1).mean() for row in unknown]
     assert shares == pytest.approx([0.1] * 3, abs=0.02)
     assert (embedded == own).all(axis=1).mean() == pytest.approx(1 - sum(shares))
 
 
 def test_only_unknown_row_takes_all_that_is_hidden(
-    tables: dict[str, EmbeddingTable], batch: Batch
+    embedding: FeatureEmbedding, batch: Features
 ) -> None:
-    embedded = FeatureEmbedding(SPEC, ["sku"], tables)(batch, training=True).numpy()
+    embedded = embedding(only(batch, "sku"), training=True)["sku"].numpy()
 
-    (unknown,) = value_of(tables["sku"], [79])
-    hidden = (embedded == unknown).all(axis=1)
+    values = rows_of(embedding, "sku")
+    hidden = (embedded == values[79]).all(axis=1)
     assert hidden.mean() == pytest.approx(0.3, abs=0.03)
-    kept = value_of(tables["sku"], batch["sku"])[~hidden]
-    np.testing.assert_array_equal(embedded[~hidden], kept)
+    np.testing.assert_array_equal(embedded[~hidden], values[batch["sku"].numpy()[~hidden]])
 
 
-def test_features_are_hidden_independently(tables: dict[str, EmbeddingTable], batch: Batch) -> None:
-    embedded = FeatureEmbedding(SPEC, ["shopper", "sku"], tables)(batch, training=True).numpy()
+def test_features_are_hidden_independently(embedding: FeatureEmbedding, batch: Features) -> None:
+    embedded = embedding(only(batch, "shopper", "sku"), training=True)
 
-    shopper = (embedded[:, :2] != value_of(tables["shopper"], [7])).any(axis=1)
-    sku = (embedded[:, 2:] == value_of(tables["sku"], [79])).all(axis=1)
+    shopper = (embedded["shopper"].numpy() != rows_of(embedding, "shopper")[7]).any(axis=1)
+    sku = (embedded["sku"].numpy() == rows_of(embedding, "sku")[79]).all(axis=1)
     assert (shopper & sku).mean() == pytest.approx(0.09, abs=0.03)
 
 
-def test_nothing_is_hidden_outside_training(
-    tables: dict[str, EmbeddingTable], batch: Batch
+def test_the_same_batch_hides_the_same_values_and_another_one_others(
+    embedding: FeatureEmbedding, batch: Features
 ) -> None:
-    embedded = FeatureEmbedding(SPEC, ["shopper"], tables)(batch).numpy()
+    other = {"sku": tf.reverse(batch["sku"], [0])}
 
-    assert (embedded == value_of(tables["shopper"], [7])).all()
+    once, again = (embedding(only(batch, "sku"), training=True)["sku"] for _ in range(2))
+    others = embedding(other, training=True)["sku"]
+
+    np.testing.assert_array_equal(once, again)
+    unknown = rows_of(embedding, "sku")[79]
+    hidden = [(values.numpy() == unknown).all(axis=1) for values in (once, others)]
+    assert (hidden[0] & hidden[1][::-1]).mean() == pytest.approx(0.09, abs=0.03)
+
+
+def test_nothing_is_hidden_outside_training(embedding: FeatureEmbedding, batch: Features) -> None:
+    embedded = embedding(only(batch, "shopper"))["shopper"].numpy()
+
+    assert (embedded == rows_of(embedding, "shopper")[7]).all()
 
 
 @pytest.mark.parametrize("name", ["channel", "recent", "tags", "title", "age", "price", "image"])
 def test_only_categories_with_an_unknown_share_are_ever_hidden(
-    tables: dict[str, EmbeddingTable], batch: Batch, name: str
+    embedding: FeatureEmbedding, batch: Features, name: str
 ) -> None:
-    embedding = FeatureEmbedding(SPEC, [name], tables)
+    column = only(batch, name)
 
-    np.testing.assert_array_equal(embedding(batch, training=True), embedding(batch))
+    np.testing.assert_array_equal(embedding(column, training=True)[name], embedding(column)[name])

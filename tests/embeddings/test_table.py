@@ -1,22 +1,31 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 
-from tfrec.embeddings.table import EmbeddingTable
+from tfrec.embeddings.fetching import recorded
+from tfrec.embeddings.table import GroupTable
 
 
 @pytest.fixture
-def table() -> EmbeddingTable:
-    table = EmbeddingTable(rows=7, dim=3, name="sku")
-    table(tf.constant([0], tf.int64))
+def table() -> GroupTable:
+    table = GroupTable(rows=7, dim=3, name="group")
+    table.build(None)
     return table
 
 
-def ragged(*lists: list[int]) -> tf.RaggedTensor:
-    return tf.ragged.constant(lists, tf.int64)
+@pytest.fixture
+def sharded() -> GroupTable:
+    """A table in three parts, as servers hold it."""
+    values = np.arange(21, dtype=np.float32).reshape(7, 3)
+    shards = [tf.Variable(part) for part in np.split(values, [3, 5])]
+    table = GroupTable(rows=7, dim=3)
+    table.build(None)
+    table._table = tf.__internal__.distribute.ShardedVariable(shards)
+    return table
 
 
-def test_table_has_its_rows_and_starts_near_zero_without_being_zero(table: EmbeddingTable) -> None:
+def test_table_has_its_rows_and_starts_near_zero_without_being_zero(table: GroupTable) -> None:
     (values,) = table.get_weights()
 
     assert values.shape == (7, 3)
@@ -24,61 +33,49 @@ def test_table_has_its_rows_and_starts_near_zero_without_being_zero(table: Embed
     assert len(np.unique(values)) > 15
 
 
-def test_look_up_equals_a_plain_gather(table: EmbeddingTable) -> None:
+def test_fetched_rows_equal_a_plain_gather(table: GroupTable) -> None:
     (values,) = table.get_weights()
-    ids = np.array([3, 0, 3, 6, 6, 1])
+    places = np.array([3, 0, 6, 1])
 
-    found = table(tf.constant(ids, tf.int64))
-
-    np.testing.assert_array_equal(found, values[ids])
+    np.testing.assert_array_equal(table(tf.constant(places)), values[places])
 
 
-def test_list_gives_the_mean_of_its_rows(table: EmbeddingTable) -> None:
-    (values,) = table.get_weights()
-    lists = [[5, 5, 2], [0], [6, 1]]
+def test_rows_of_shards_come_back_in_the_order_they_were_asked_for(sharded: GroupTable) -> None:
+    places = tf.constant([6, 0, 3, 2, 5, 4, 1], tf.int64)
 
-    found = table(ragged(*lists))
-
-    np.testing.assert_allclose(found, [values[ids].mean(axis=0) for ids in lists], rtol=1e-5)
+    np.testing.assert_array_equal(sharded(places)[:, 0], 3 * places.numpy())
 
 
-def test_empty_list_gives_zeros_wherever_it_stands(table: EmbeddingTable) -> None:
-    (values,) = table.get_weights()
+@pytest.mark.parametrize("places", [[4], [1, 0], [5, 6, 0], []])
+def test_shards_that_are_asked_for_nothing_give_nothing(
+    sharded: GroupTable, places: list[int]
+) -> None:
+    rows = sharded(tf.constant(places, tf.int64))
 
-    found = table(ragged([], [4], [], []))
-
-    np.testing.assert_array_equal(found, [[0] * 3, values[4], [0] * 3, [0] * 3])
-
-
-def test_only_empty_lists_give_zeros(table: EmbeddingTable) -> None:
-    empty = tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int64), [0, 0])
-
-    np.testing.assert_array_equal(table(empty), np.zeros([2, 3]))
+    values = np.arange(21).reshape(7, 3)
+    np.testing.assert_array_equal(rows, values[np.array(places, int)])
 
 
-def test_gradient_touches_only_the_rows_looked_up(table: EmbeddingTable) -> None:
-    ids = tf.constant([4, 1, 4], tf.int64)
-    with tf.GradientTape() as tape:
-        total = tf.reduce_sum(table(ids) * [[1.0], [2.0], [3.0]])
+def test_each_shard_is_asked_once_for_rows_of_its_own(sharded: GroupTable) -> None:
+    with recorded() as fetches:
+        sharded(tf.constant([6, 0, 3, 2], tf.int64))
 
-    gradient = tape.gradient(total, table.trainable_weights[0])
-
-    assert isinstance(gradient, tf.IndexedSlices)
-    assert sorted(gradient.indices.numpy()) == [1, 4]
-    dense = tf.convert_to_tensor(gradient).numpy()
-    np.testing.assert_array_equal(dense[:, 0], [0, 2, 0, 0, 4, 0, 0])
+    asked = [fetch.rows.numpy().tolist() for fetch in fetches]
+    assert asked == [[0, 2], [0], [1]]
+    assert [fetch.table for fetch in fetches] == sharded.shards
 
 
-def test_gradient_of_a_list_is_shared_among_its_rows(table: EmbeddingTable) -> None:
-    with tf.GradientTape() as tape:
-        total = tf.reduce_sum(table(ragged([5, 5, 2, 0], [])))
+def test_table_stays_float32_under_mixed_precision() -> None:
+    before = tf_keras.mixed_precision.global_policy()
+    tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        rows = GroupTable(rows=2, dim=3)(tf.constant([1], tf.int64))
+    finally:
+        tf_keras.mixed_precision.set_global_policy(before)
 
-    gradient = tape.gradient(total, table.trainable_weights[0])
-
-    dense = tf.convert_to_tensor(gradient).numpy()
-    np.testing.assert_allclose(dense[:, 0], [0.25, 0, 0.25, 0, 0, 0.5, 0])
+    assert rows.dtype == tf.float32
 
 
-def test_row_outside_the_table_is_an_error(table: EmbeddingTable) -> None:
+def test_row_outside_the_table_is_an_error(table: GroupTable) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"= 7 is not in \[0, 7\)"):
         table(tf.constant([7], tf.int64))

@@ -1,53 +1,78 @@
-"""One embedding table, sharded wherever the strategy in scope shards variables."""
+"""The variable of a group of embedding tables, sharded wherever the strategy in scope says so."""
+
+import itertools
 
 import tensorflow as tf
 import tf_keras
 
+from tfrec.embeddings.fetching import fetch
 
-class EmbeddingTable(tf_keras.layers.Layer):
-    """Rows of trainable floats; every distinct row is fetched once a step.
+LIMIT = 0.05
+"""Initial values lie between minus this and this."""
 
-    Under `ParameterServerStrategy` with a partitioner the table is spread over the servers, and a
-    worker asks them only for the distinct rows of its batch.
+
+class GroupTable(tf_keras.layers.Layer):
+    """Rows of trainable floats.
+
+    Under `ParameterServerStrategy` a large one is spread over the servers, the first rows on the
+    first. Each server draws the initial values of its own rows, and a worker asks for the rows of
+    its batch only.
     """
 
-    def __init__(self, rows: int, dim: int, unknown_rows: int = 0, name: str | None = None) -> None:
-        """Describes a table.
-
-        Args:
-          rows: all of them.
-          dim: floats of each.
-          unknown_rows: how many of them, the last ones, stand for unknown and missing values.
-          name: of the layer.
-        """
-        super().__init__(name=name)
+    def __init__(self, rows: int, dim: int, name: str | None = None) -> None:
+        """Describes the variable: `rows` of `dim` floats."""
+        # Tables stay float32 under mixed precision; they would be cast as a whole otherwise.
+        super().__init__(name=name, dtype="float32")
         self.rows = rows
         self.dim = dim
-        self.unknown_rows = unknown_rows
 
     def build(self, _: tf.TensorShape) -> None:
         """Makes the variable, uniformly random around zero."""
         self._table = self.add_weight(
             "table",
             [self.rows, self.dim],
-            initializer=tf_keras.initializers.RandomUniform(-0.05, 0.05),
+            initializer=_draw,
         )
         super().build(_)
 
-    def call(self, ids: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
-        """Looks rows up.
+    @property
+    def shards(self) -> list[tf.Variable]:
+        """The parts of the variable, first rows first."""
+        return list(getattr(self._table, "variables", [self._table]))
+
+    def call(self, places: tf.Tensor) -> tf.Tensor:
+        """Fetches rows.
 
         Args:
-          ids: `[batch]` int64 rows, or ragged `[batch, values]`.
+          places: `[distinct]` int64 rows of the variable, each once.
 
         Returns:
-          `[batch, dim]`: the row, or the mean of a list's rows; zeros for an empty list.
+          `[distinct, dim]` float32.
         """
-        if isinstance(ids, tf.RaggedTensor):
-            distinct, position = tf.unique(ids.flat_values)
-            rows = tf.nn.embedding_lookup(self._table, distinct)  # [distinct, dim]
-            return tf.sparse.segment_mean(
-                rows, position, ids.value_rowids(), num_segments=ids.nrows()
-            )
-        distinct, position = tf.unique(ids)
-        return tf.gather(tf.nn.embedding_lookup(self._table, distinct), position)
+        if len(self.shards) == 1:
+            return fetch(self.shards[0], places)
+        ends = list(itertools.accumulate(shard.shape[0] for shard in self.shards))
+        owner = tf.searchsorted(tf.constant(ends, tf.int64), places, side="right")
+        order = tf.dynamic_partition(tf.range(tf.size(places)), owner, len(ends))
+        asked = tf.dynamic_partition(places, owner, len(ends))
+        fetched = [
+            fetch(shard, own - first)
+            for shard, own, first in zip(self.shards, asked, [0, *ends], strict=False)
+        ]
+        return tf.reshape(tf.dynamic_stitch(order, fetched), [-1, self.dim])
+
+
+def _draw(
+    shape: tf.TensorShape,
+    dtype: tf.DType,
+    partition_shape: tf.TensorShape | None = None,
+    partition_offset: tf.TensorShape | None = None,
+) -> tf.Tensor:
+    """Draws the initial values of a table, or of the part of it that a server holds."""
+    return _uniform(shape if partition_shape is None else partition_shape)
+
+
+# In a graph numbers are scaled in their place; in eager steps a table would be there three times.
+@tf.function(autograph=False)
+def _uniform(shape: tf.Tensor) -> tf.Tensor:
+    return tf.random.uniform(shape, -LIMIT, LIMIT)
