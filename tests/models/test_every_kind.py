@@ -8,11 +8,14 @@ import tensorflow as tf
 import tf_keras
 from every_kind import ROWS, Fitted, as_sent
 
+from tfrec.embeddings.groups import group_tables
 from tfrec.features import FeatureSpec
-from tfrec.features.parsing import ITEM_ROW, WEIGHT, parsing_spec
+from tfrec.features.parsing import ITEM_ROW, TIME, WEIGHT, parsing_spec
 from tfrec.features.plan import embedding_plan
 from tfrec.models import ModelInputs, TwoTower
 from tfrec.models.signatures import save_model
+from tfrec.training.config import TrainingConfig
+from tfrec.training.step import make_step
 
 EXAMPLES = len(ROWS["sku"])
 ITEMS = 4
@@ -44,7 +47,7 @@ def examples(every_kind: FeatureSpec, fitted: Fitted) -> list[bytes]:
 @pytest.fixture(scope="module")
 def batch(every_kind: FeatureSpec, examples: list[bytes]) -> Batch:
     parsed = tf.io.parse_example(examples, parsing_spec(every_kind, every_kind.inputs))
-    return {**parsed, WEIGHT: tf.ones([EXAMPLES])}
+    return {**parsed, WEIGHT: tf.ones([EXAMPLES]), TIME: tf.zeros([EXAMPLES], tf.int64)}
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +62,14 @@ def model(every_kind: FeatureSpec, fitted: Fitted, batch: Batch, losses: list[fl
     tf_keras.utils.set_random_seed(0)
     tables = embedding_plan(every_kind, fitted.transform)
     share = np.full(ITEMS, 1 / ITEMS, np.float32)
-    model = TwoTower(ModelInputs(every_kind, tables, share), TwoTower.Settings(embedding_dim=8))
+    config = TrainingConfig(strategy="single")
+    groups = group_tables(tables, config.optimizers.of_table)
+    inputs = ModelInputs(every_kind, tables, groups, share)
+    model = TwoTower(inputs, TwoTower.Settings(embedding_dim=8))
     model.make_variables()
-    model.compile(optimizer=tf_keras.optimizers.Adagrad(0.05))
-    history = model.fit(tf.data.Dataset.from_tensors(batch), epochs=10, verbose=0)
+    history = make_step(model, config).fit(
+        tf.data.Dataset.from_tensors(batch), epochs=10, verbose=0
+    )
     losses += history.history["loss"]
     return model
 

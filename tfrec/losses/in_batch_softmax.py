@@ -1,5 +1,7 @@
 """Sampled softmax whose negatives are the other items of the batch."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 
@@ -8,8 +10,8 @@ def in_batch_softmax(
     candidates: tf.Tensor,
     positives: tf.Tensor,
     sampling_probability: tf.Tensor,
-    weights: tf.Tensor | None = None,
     temperature: float = 1.0,
+    draws: tf.Tensor | int | None = None,
 ) -> tf.Tensor:
     """Cross-entropy of each query's own item among the distinct items of the batch.
 
@@ -17,28 +19,58 @@ def in_batch_softmax(
     Popular items get into a batch more often than others; taking the logarithm of that chance off
     their logits makes the loss an estimate of the softmax over the whole catalogue:
 
-        logit(q, c) = q . c / temperature - log(1 - (1 - p_c) ^ batch)
+        logit(q, c) = q . c / temperature - log(1 - (1 - p_c) ^ draws)
 
     Args:
       queries: `[batch, dim]`.
       candidates: `[distinct, dim]`, one row per distinct item of the batch.
       positives: `[batch]` int, each query's row of `candidates`.
       sampling_probability: `[distinct]`, each item's share `p_c` of all training examples.
-      weights: `[batch]`, how much each example counts; all alike by default.
       temperature: divides the scores; above 0.
+      draws: examples whose items are the candidates, where they are not those of `queries` alone.
 
     Returns:
-      The weighted mean of the loss over the batch, a scalar.
+      `[batch]` losses, of the type of `queries`.
 
     Source: Yi et al., Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
     Recommendations, RecSys 2019; the chance is that of sampling without repetition, as in
     TensorFlow's candidate samplers.
     """
-    batch = tf.cast(tf.shape(queries)[0], queries.dtype)
+    count = tf.cast(tf.shape(queries)[0] if draws is None else draws, queries.dtype)
     share = tf.clip_by_value(sampling_probability, 1e-12, 1.0 - 1e-6)
-    log_q = tf.math.log(-tf.math.expm1(batch * tf.math.log1p(-share)))
-    logits = tf.matmul(queries, candidates, transpose_b=True) / temperature  # [batch, distinct]
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(positives, logits - log_q)
-    if weights is None:
-        return tf.reduce_mean(losses)
-    return tf.math.divide_no_nan(tf.reduce_sum(losses * weights), tf.reduce_sum(weights))
+    log_q = tf.math.log(-tf.math.expm1(count * tf.math.log1p(-share)))  # [distinct]
+    return _cross_entropy(queries / temperature, candidates, log_q, positives)
+
+
+@tf.custom_gradient
+def _cross_entropy(
+    queries: tf.Tensor, candidates: tf.Tensor, log_q: tf.Tensor, positives: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor | None, ...]]]:
+    """Softmax cross-entropy of `queries . candidates - log_q`.
+
+    Of what is as large as batch x distinct, only the logits and their softmax are ever made: log_q
+    is one more column of the product, and what concerns the positives alone or an example as a
+    whole is done on the small matrices. TensorFlow's own op takes three times as long on a CPU.
+    """
+    one = tf.ones_like(queries[:, :1])
+    wide_queries = tf.concat([queries, one], 1)
+    wide_candidates = tf.concat([candidates, -log_q[:, tf.newaxis]], 1)
+    logits = tf.matmul(wide_queries, wide_candidates, transpose_b=True)  # [batch, distinct]
+    softmax = tf.nn.softmax(logits)
+    # The largest of a row is never too small to have a logarithm.
+    log_sum = tf.reduce_max(logits, 1) - tf.math.log(tf.reduce_max(softmax, 1))
+    own = tf.reduce_sum(wide_queries * tf.gather(wide_candidates, positives), 1)
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
+        each = upstream[:, tf.newaxis]
+        weighted = each * queries
+        expected = tf.matmul(softmax, candidates)
+        to_positives = tf.math.unsorted_segment_sum(weighted, positives, tf.shape(candidates)[0])
+        return (
+            each * (expected - tf.gather(candidates, positives)),
+            tf.matmul(softmax, weighted, transpose_a=True) - to_positives,
+            None,
+            None,
+        )
+
+    return log_sum - own, gradient

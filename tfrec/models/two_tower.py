@@ -11,12 +11,13 @@ import tf_keras
 from pydantic import Field
 
 from tfrec.config import Section
-from tfrec.embeddings.features import FeatureEmbedding, Features, embedding_tables
+from tfrec.embeddings.features import FeatureEmbedding, Features, Pool
+from tfrec.embeddings.groups import Group
 from tfrec.features import FeatureSpec
 from tfrec.features.parsing import ITEM_ROW, WEIGHT, parsing_spec
 from tfrec.features.plan import Table
 from tfrec.layers import mlp
-from tfrec.losses import in_batch_softmax
+from tfrec.losses import in_batch_softmax, replicas
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,14 @@ class ModelInputs:
 
     Attributes:
       spec: the features.
-      tables: feature -> its embedding table; see `embedding_plan`.
+      tables: name -> embedding table; see `embedding_plan`.
+      groups: the same tables in their groups; see `group_tables`.
       item_share: `[items]` float32, each item's share of the training examples.
     """
 
     spec: FeatureSpec
     tables: dict[str, Table]
+    groups: tuple[Group, ...]
     item_share: np.ndarray
 
 
@@ -65,20 +68,17 @@ class TwoTower(tfrs.Model):
         self.embedding_dim = settings.embedding_dim
         self.query_features = inputs.spec.of_role("user", "context")
         self.item_features = inputs.spec.of_role("item")
-        tables = embedding_tables(inputs.tables)
-        self._query_embedding = FeatureEmbedding(inputs.spec, self.query_features, tables)
-        self._item_embedding = FeatureEmbedding(inputs.spec, self.item_features, tables)
+        self.embedding = FeatureEmbedding(inputs.spec, inputs.tables, inputs.groups, self.pools())
         self._query_tower = self.query_tower()
         self._item_tower = self.item_tower()
         self._item_share = tf.Variable(inputs.item_share, trainable=False, name="item_share")
-        self._mean_loss = tf_keras.metrics.Mean("mean_loss")
 
     def make_variables(self) -> None:
         """Makes all variables now, by embedding one example of zeros and empty lists."""
         parsing = parsing_spec(self.spec, [*self.query_features, *self.item_features])
         example = {name: _zeros(feature) for name, feature in parsing.items()}
-        self.embed_query(example)
-        self.embed_item(example)
+        self.embed_query({name: example[name] for name in self.query_features})
+        self.embed_item({name: example[name] for name in self.item_features})
 
     def query_tower(self) -> tf_keras.Model:
         """Makes the network from the query's embedded features to `[batch, embedding_dim]`."""
@@ -88,42 +88,57 @@ class TwoTower(tfrs.Model):
         """Makes the network from the item's embedded features to `[batch, embedding_dim]`."""
         return mlp([], output_dim=self.embedding_dim)
 
-    def embed_query(self, features: Features, training: bool = False) -> tf.Tensor:
+    def pools(self) -> dict[str, Pool]:
+        """Makes what pools the lists of a feature, such as attention, by the feature's name.
+
+        Other features are pooled as their `pooling` says.
+        """
+        return {}
+
+    def embed_query(self, features: Features) -> tf.Tensor:
         """Maps transformed features of roles user and context to `[batch, embedding_dim]`.
 
         The vectors' length is `1 / temperature` and items' is 1, so that a plain dot product is
         the score.
         """
-        embedded = self._query_embedding(features, training=training)
-        vectors = self._query_tower(embedded, training=training)
-        return tf.math.l2_normalize(vectors, axis=-1) / self.settings.temperature
+        return self._query_vectors(self.embedding(_select(features, self.query_features)))
 
-    def embed_item(self, features: Features, training: bool = False) -> tf.Tensor:
+    def embed_item(self, features: Features) -> tf.Tensor:
         """Maps transformed features of role item to `[batch, embedding_dim]` of length 1."""
-        embedded = self._item_embedding(features, training=training)
-        return tf.math.l2_normalize(self._item_tower(embedded, training=training), axis=-1)
+        return self._item_vectors(self.embedding(_select(features, self.item_features)))
 
     def compute_loss(self, inputs: Features, training: bool = False) -> tf.Tensor:
         """In-batch sampled softmax with logQ correction over the batch's distinct items.
+
+        Replicas that train in step share their candidates.
 
         Args:
           inputs: parsed Examples: all features, `_item_row` and `_weight`, each `[batch]`.
           training: whether gradients are wanted.
 
         Returns:
-          The mean loss, a scalar, divided by the number of replicas whose gradients are summed.
+          This replica's share of the loss, a scalar: the shares of replicas in step add up to the
+          weighted mean over the examples of them all.
         """
         rows, positives = tf.unique(inputs[ITEM_ROW])
         items = _first_of_each(inputs, self.item_features, positives, tf.size(rows))
-        loss = in_batch_softmax(
-            self.embed_query(inputs, training),
-            self.embed_item(items, training),
+        embedded = self.embedding(
+            {**_select(inputs, self.query_features), **items}, training=training
+        )
+        queries = self._query_vectors(embedded, training)
+        candidates, rows, positives = replicas.share_candidates(
+            self._item_vectors(embedded, training), rows, positives
+        )
+        losses = in_batch_softmax(
+            queries,
+            candidates,
             positives,
             tf.nn.embedding_lookup(self._item_share, rows),
-            weights=inputs[WEIGHT],
+            draws=replicas.total(tf.shape(queries)[0]),
         )
-        self._mean_loss.update_state(loss)
-        return loss / tf.distribute.get_strategy().num_replicas_in_sync
+        weights = inputs[WEIGHT]
+        whole = replicas.total(tf.reduce_sum(weights))
+        return tf.math.divide_no_nan(tf.reduce_sum(losses * weights), whole)
 
     # AutoGraph knows Keras by the name `keras` only, and would rewrite all of `tf_keras` on the way
     # through a step: half a minute before the first one.
@@ -132,10 +147,19 @@ class TwoTower(tfrs.Model):
         """Makes one step of training on a batch."""
         return super().train_step(inputs)
 
-    @tf.autograph.experimental.do_not_convert
-    def test_step(self, inputs: Features) -> dict[str, tf.Tensor]:
-        """Measures the loss of a batch."""
-        return super().test_step(inputs)
+    def _query_vectors(self, embedded: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        side_by_side = tf.concat([embedded[name] for name in self.query_features], -1)
+        vectors = tf.cast(self._query_tower(side_by_side, training=training), tf.float32)
+        return tf.math.l2_normalize(vectors, axis=-1) / self.settings.temperature
+
+    def _item_vectors(self, embedded: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        side_by_side = tf.concat([embedded[name] for name in self.item_features], -1)
+        vectors = tf.cast(self._item_tower(side_by_side, training=training), tf.float32)
+        return tf.math.l2_normalize(vectors, axis=-1)
+
+
+def _select(features: Features, names: Sequence[str]) -> Features:
+    return {name: features[name] for name in names}
 
 
 def _zeros(parsing: Any) -> tf.Tensor | tf.RaggedTensor:
