@@ -10,8 +10,8 @@ from shop import Shop
 from tfrec.stages.experiment import Experiment
 
 TIMEOUT_SECONDS = 240
-WIDE = 1200
-"""Floats per row of the run's item table."""
+LONG = 8000
+"""Rows for unknown values in the run's item table, so that it is long enough to be sharded."""
 
 
 def tfrec(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
-from command import WIDE, Run, tfrec
-from shop import ITEMS
+from command import LONG, Run, tfrec
 
 from tfrec.cli.main import cli
 from tfrec.errors import UserError
@@ -58,9 +57,18 @@ def test_a_table_is_sharded_over_both_parameter_servers(run: Run) -> None:
 
     sizes = sorted(file.stat().st_size for file in checkpoints.glob(f"{latest.name}.data-*"))
 
-    table_and_slots = 2 * 4 * ITEMS * WIDE
+    table_and_slots = 4 * LONG * (8 + 1)
     assert len(sizes) == 3
-    assert all(0.4 * table_and_slots < size < 0.6 * table_and_slots for size in sizes[1:])
+    assert sum(sizes[1:]) > table_and_slots
+    assert all(0.4 < size / sum(sizes) < 0.6 for size in sizes[1:])
+
+
+def test_shoppers_were_given_rows_in_training(run: Run) -> None:
+    latest = tf.train.latest_checkpoint(str(run.experiment.trained.path / "checkpoints"))
+    reader = tf.train.load_checkpoint(latest)
+    (keys,) = (key for key in reader.get_variable_to_shape_map() if "/keys/" in key)
+
+    assert (reader.get_tensor(keys) >= 0).sum() > 30
 
 
 def test_the_index_finds_what_exact_search_finds(run: Run) -> None:

@@ -211,3 +211,18 @@ def test_missing_artifact_names_the_command_that_makes_it(target: Path) -> None:
         f"{target}: not there yet; run `tfrec bake CONFIG` first, "
         "or `tfrec run CONFIG` for all stages"
     )
+
+
+def test_resuming_needs_something_of_the_same_inputs_to_go_on_with(target: Path) -> None:
+    def bake_on(flour: str) -> Artifact:
+        return produce("bake", {}, {"flour": flour}, target, resume, True, resume=True)
+
+    with pytest.raises(UserError, match=r"bake: nothing of this config .* leave out --resume"):
+        bake_on("1")
+    with pytest.raises(RuntimeError):
+        produce("bake", {}, {"flour": "1"}, target, break_off, True)
+    with pytest.raises(UserError, match=r"nothing of this config"):
+        bake_on("2")
+
+    assert bake_on("1").manifest.summary == {"found": "half done"}
+    assert bake_on("1").path == target

@@ -7,18 +7,11 @@ import tensorflow as tf
 from shop import Shop
 
 from tfrec.data.prepared import PreparedData
-from tfrec.errors import UserError
-from tfrec.features import FeatureSpec
-from tfrec.features.parsing import REPEAT, TIME
-from tfrec.training.config import TrainingConfig
+from tfrec.training.checkpoints import Checkpoints, latest
+from tfrec.training.epoch_log import read_epochs
 from tfrec.training.job import TrainingJob
-from tfrec.training.trainer import (
-    Progress,
-    check_shares,
-    example_weight,
-    steps_per_epoch,
-    train,
-)
+from tfrec.training.progress import Progress
+from tfrec.training.trainer import train
 
 
 def make_job(shop: Shop, prepared: PreparedData, output: Path, **training: object) -> TrainingJob:
@@ -67,77 +60,56 @@ def test_a_seed_makes_training_repeatable(
     assert first != pytest.approx(other, rel=1e-5)
 
 
-def test_training_in_two_goes_sees_the_same_batches_as_in_one(
-    shop: Shop, prepared: PreparedData, tmp_path: Path
+@pytest.mark.parametrize("saves_before_the_end", [2, 4, 6])
+def test_training_in_two_goes_ends_where_one_go_does(
+    shop: Shop,
+    prepared: PreparedData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    saves_before_the_end: int,
 ) -> None:
-    def go(name: str, *, epochs: int) -> TrainingJob:
-        job = nothing_hidden(make_job(shop, prepared, tmp_path / name, epochs=epochs))
-        job.output.mkdir(exist_ok=True)
-        train(job, lambda _: None)
-        return job
+    """Within the first epoch, at its end, and within the second one, with values hidden."""
 
-    in_one = go("one", epochs=2)
-    go("two", epochs=1)
-    in_two = go("two", epochs=2)
+    def job(name: str) -> TrainingJob:
+        optimizers = {"tables": {"kind": "lazy_adam", "weight_decay": 0.1}}
+        made = make_job(shop, prepared, tmp_path / name, epochs=2, optimizers=optimizers)
+        made.output.mkdir()
+        always = made.training.model_copy(update={"checkpoint_every": 0.0})
+        return made.model_copy(update={"training": always})
 
-    losses = [[line["loss"] for line in epochs(job)] for job in (in_one, in_two)]
-    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    whole, broken = job("whole"), job("broken")
+    assert whole.features["shopper"].unknown_share > 0
+    train(whole, lambda _: None)
+    with monkeypatch.context() as patch:
+        interrupt(patch, saves_before_the_end)
+        with pytest.raises(InterruptedError):
+            train(broken, lambda _: None)
+    assert len(read_epochs(broken.log)) == (0 if saves_before_the_end == 2 else 1)
+    train(broken, lambda _: None)
 
-
-def nothing_hidden(job: TrainingJob) -> TrainingJob:
-    """Takes away what a model draws at random while it trains."""
-    features = job.features.model_dump()
-    for feature in features.values():
-        if "unknown_share" in feature:
-            feature["unknown_share"] = 0.0
-    return job.model_copy(update={"features": FeatureSpec.model_validate(features)})
-
-
-def test_a_batch_larger_than_the_data_is_refused() -> None:
-    assert steps_per_epoch(1000, 300) == 3
-    with pytest.raises(UserError, match=r"training.batch_size: 300 is more than the 299 training"):
-        steps_per_epoch(299, 300)
+    losses = [[epoch.loss for epoch in read_epochs(job.log)] for job in (whole, broken)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+    state, expected = saved(broken), saved(whole)
+    assert state.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(state[name], values, rtol=1e-5, atol=1e-7, err_msg=name)
 
 
-def test_workers_whose_files_do_not_fill_a_batch_are_refused() -> None:
-    three = TrainingConfig(workers=3, batch_size=100)
+def interrupt(patch: pytest.MonkeyPatch, saves: int) -> None:
+    """Ends training with an error behind a number of checkpoints."""
+    save, prefixes = Checkpoints.save, []
 
-    check_shares([60, 50, 100, 40, 50], three)
-    with pytest.raises(
-        UserError,
-        match=r"training.workers: 3 share 4 files of training examples, and one .* 50 examples",
-    ):
-        check_shares([60, 50, 100, 40], three)
-    with pytest.raises(UserError, match=r"training.workers: 3 share 2 files .* gets 0 examples"):
-        check_shares([500, 500], three)
+    def save_and_end(checkpoints: Checkpoints) -> Path:
+        prefixes.append(save(checkpoints))
+        if len(prefixes) == saves:
+            raise InterruptedError
+        return prefixes[-1]
 
-
-def test_examples_weigh_by_age_and_repetition() -> None:
-    config = TrainingConfig(recency_half_life="10d", repeat_weight=0.25)
-    newest = 1_600_000_000
-    ages = np.array([0, 10, 20, 20]) * 86_400
-    batch = {
-        TIME: tf.constant(newest - ages, tf.int64),
-        REPEAT: tf.constant([0, 0, 0, 1], tf.int64),
-    }
-
-    weights = example_weight(config, newest)(batch)
-
-    np.testing.assert_allclose(weights, [1.0, 0.5, 0.25, 0.0625], rtol=1e-6)
+    patch.setattr(Checkpoints, "save", save_and_end)
 
 
-def test_ages_of_seconds_are_told_apart_at_times_of_today() -> None:
-    newest = 1_600_000_000
-    batch = {
-        TIME: tf.constant([newest, newest - 1, newest - 2], tf.int64),
-        REPEAT: tf.constant([0, 0, 0], tf.int64),
-    }
-
-    weights = example_weight(TrainingConfig(recency_half_life="1s"), newest)(batch)
-
-    np.testing.assert_allclose(weights, [1.0, 0.5, 0.25], rtol=1e-6)
-
-
-def test_without_settings_all_examples_weigh_alike() -> None:
-    batch = {TIME: tf.constant([0, 10**9], tf.int64), REPEAT: tf.constant([0, 1], tf.int64)}
-    np.testing.assert_array_equal(example_weight(TrainingConfig(), 10**9)(batch), [1.0, 1.0])
+def saved(job: TrainingJob) -> dict[str, np.ndarray]:
+    """All variables of the last checkpoint, with the optimisers' state."""
+    reader = tf.train.load_checkpoint(latest(job.checkpoints))
+    names = reader.get_variable_to_shape_map().keys() - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
+    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}

@@ -1,10 +1,12 @@
 """What stages do, shown in a terminal."""
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     Progress,
@@ -19,6 +21,7 @@ from tfrec.stages.reporter import Reporter
 
 if TYPE_CHECKING:
     from tfrec.stages.experiment import Experiment
+    from tfrec.training.processes import TaskStatus
 
 _GIGABYTE = 1e9
 
@@ -26,11 +29,13 @@ _GIGABYTE = 1e9
 class ConsoleReporter(Reporter):
     """A line with a bar, the time gone and, where it can be told, the time left.
 
-    Where the output is no terminal, a plain line for each step.
+    While a cluster trains, a table of its processes stands below the line. Where the output is no
+    terminal, there is a plain line for each step and for each process that changes.
     """
 
     def __init__(self) -> None:
         """Shows from when it is entered as a context."""
+        self._tasks: dict[str, TaskStatus] = {}
         self._console = Console()
         self._progress = Progress(
             SpinnerColumn(),
@@ -40,15 +45,15 @@ class ConsoleReporter(Reporter):
             TextColumn("left"),
             TimeRemainingColumn(),
             console=self._console,
-            transient=True,
         )
+        self._live = Live(console=self._console, get_renderable=self._screen, transient=True)
         self._task = self._progress.add_task("")
         self._stage, self._started, self._worked = "", 0.0, False
 
     def __enter__(self) -> "ConsoleReporter":
         """Begins to show."""
         if self._console.is_terminal:
-            self._progress.start()
+            self._live.start()
         return self
 
     def __exit__(
@@ -59,7 +64,7 @@ class ConsoleReporter(Reporter):
     ) -> None:
         """Takes the bar away."""
         if self._console.is_terminal:
-            self._progress.stop()
+            self._live.stop()
         if error is None:
             self._conclude()
 
@@ -67,11 +72,12 @@ class ConsoleReporter(Reporter):
         """Names the stage that begins, after a line on the one that ends."""
         self._conclude()
         self._stage, self._started, self._worked = name, time.monotonic(), False
+        self._tasks = {}
         self._progress.reset(self._task, description=name, total=None)
 
     def step(self, what: str) -> None:
         """Shows a part of unknown length."""
-        self._worked = True
+        self._worked, self._tasks = True, {}
         self._progress.reset(self._task, description=f"{self._stage}: {what}", total=None)
         if not self._console.is_terminal:
             self._say(f"{self._stage}: {what}")
@@ -83,6 +89,34 @@ class ConsoleReporter(Reporter):
         self._progress.update(self._task, description=description, completed=done, total=total)
         if not self._console.is_terminal and done == total:
             self._say(f"{description}, {done:,} of {total:,}")
+
+    def warn(self, what: str) -> None:
+        """Shows a line that stays."""
+        self._say(f"{self._stage}: {what}")
+
+    def tasks(self, tasks: "Sequence[TaskStatus]") -> None:
+        """Shows what the processes of a cluster do."""
+        for task in tasks:
+            before = self._tasks.get(task.name)
+            if before is None or (before.state, before.restarts) != (task.state, task.restarts):
+                self._say_change(task)
+            self._tasks[task.name] = task
+
+    def _say_change(self, task: "TaskStatus") -> None:
+        """On a terminal the table shows what runs; what broke is to be read later, too."""
+        if not self._console.is_terminal or task.pid is None:
+            self._say(f"{self._stage}: {task.name}: {task.state}; log {task.log}")
+
+    def _screen(self) -> RenderableType:
+        if not self._tasks:
+            return self._progress
+        logs = {str(task.log.parent) for task in self._tasks.values()}
+        table = Table("task", "state", "pid", "restarts", "memory", caption=f"logs: {logs.pop()}")
+        for task in self._tasks.values():
+            memory = f"{task.memory_bytes / _GIGABYTE:.2f} GB"
+            pid = "-" if task.pid is None else str(task.pid)
+            table.add_row(task.name, task.state, pid, str(task.restarts), memory)
+        return Group(self._progress, table)
 
     def _conclude(self) -> None:
         if self._stage:

@@ -8,6 +8,7 @@ import click
 
 from tfrec.cli import overrides
 from tfrec.cli.reporter import ConsoleReporter, show_metrics, show_stages
+from tfrec.errors import UserError
 
 _STAGES = {
     "prepare": "Clean, split and transform the shop's events and catalogue.",
@@ -28,6 +29,12 @@ Options of Beam, which runs preparation, need no dots:
   tfrec {name} configs/complete_journey.yaml --runner FlinkRunner --flink_master localhost:8081
 """
 _RUN_BEAM = {"run", "prepare"}
+_TRAIN = {"run", "train"}
+_RESUME = click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with training that was cut short; an error where there is none.",
+)
 
 
 def _experiment_command(name: str, purpose: str, act: Callable[[Any], None]) -> click.Command:
@@ -44,12 +51,16 @@ def _experiment_command(name: str, purpose: str, act: Callable[[Any], None]) -> 
     @click.option("--model", help="Template to use: package.Class or file.py:Class.")
     @click.option(
         "--strategy",
-        type=click.Choice(["single", "mirrored", "parameter_server"]),
+        type=click.Choice(["single", "mirrored", "multi_worker_mirrored", "parameter_server"]),
         help="Short for --training.strategy.",
     )
     @click.argument("values", nargs=-1, type=click.UNPROCESSED, metavar="[--NAME VALUE]...")
     def command(
-        config: str, model: str | None, strategy: str | None, values: tuple[str, ...]
+        config: str,
+        model: str | None,
+        strategy: str | None,
+        values: tuple[str, ...],
+        resume: bool = False,
     ) -> None:
         from tfrec.stages.experiment import Experiment, ExperimentConfig
 
@@ -60,9 +71,14 @@ def _experiment_command(name: str, purpose: str, act: Callable[[Any], None]) -> 
             changes["model.template"] = model
         if strategy:
             changes["training.strategy"] = strategy
-        act(Experiment.load(config, overrides=changes))
+        try:
+            act(Experiment.load(config, overrides=changes, resume=resume))
+        except KeyboardInterrupt:
+            raise UserError(
+                f"{name}: interrupted; the same command goes on behind what is done"
+            ) from None
 
-    return command
+    return _RESUME(command) if name in _TRAIN else command
 
 
 def _run(experiment: Any) -> None:

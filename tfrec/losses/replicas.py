@@ -6,12 +6,11 @@ import tensorflow as tf
 
 
 def in_step() -> bool:
-    """Whether the caller is one of several replicas that wait for each other."""
-    strategy = tf.distribute.get_strategy()
-    # A parameter server's worker gathers nothing: its replicas keep to their own candidates.
-    return strategy.num_replicas_in_sync > 1 and not isinstance(
-        strategy, tf.distribute.ParameterServerStrategy
-    )
+    """Whether the caller is one of several replicas that wait for each other.
+
+    They are those of all processes, but for parameter servers' workers, which wait for nobody else.
+    """
+    return tf.distribute.get_strategy().num_replicas_in_sync > 1
 
 
 def total(value: tf.Tensor) -> tf.Tensor:

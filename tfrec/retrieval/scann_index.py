@@ -43,7 +43,7 @@ class Scann(Index):
         if len(bad):
             raise UserError(
                 f"index: {len(bad)} item vectors are not finite, the first in row {bad[0]}; "
-                "train again with a lower training.learning_rate"
+                "train again with a lower learning_rate in training.optimizers"
             )
         self.partitions = round(2 * math.sqrt(self.items)) if self.items >= SMALLEST_TREE else 1
         self.probed = self.partitions

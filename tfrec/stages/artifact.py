@@ -84,6 +84,7 @@ def produce(
     target: Path,
     make: Callable[[Path], dict[str, Any]],
     resumable: bool = False,
+    resume: bool = False,
 ) -> Artifact:
     """Makes an artefact, unless it is there already and would come out the same.
 
@@ -97,9 +98,13 @@ def produce(
       make: fills the directory it is given and returns the manifest's summary.
       resumable: whether `make` can go on with what an earlier, failed call of the same inputs
         left in the directory; otherwise it gets an empty one.
+      resume: whether there must be something to go on with.
 
     Returns:
       The artefact.
+
+    Raises:
+      UserError: if there is nothing to go on with, but must be.
     """
     versions = {package: importlib.metadata.version(package) for package in _PACKAGES}
     identity = {"stage": stage, "config": config, "inputs": inputs, "versions": versions}
@@ -109,6 +114,11 @@ def produce(
     if _digest(artifact) == digest:
         return artifact
     partial = target.with_name(f".{target.name}-{digest[:12]}")
+    if resume and not partial.exists():
+        raise UserError(
+            f"{target}: nothing of this config and these inputs to resume; "
+            f"leave out --resume to {stage} from the start"
+        )
     for left in target.parent.glob(f".{target.name}-{'[0-9a-f]' * 12}"):
         if left != partial or not resumable:
             shutil.rmtree(left)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tfrec.config import Section, override, read_yaml, validate
 from tfrec.data.config import DataConfig
+from tfrec.errors import UserError
 from tfrec.evaluation.config import EvaluationConfig
 from tfrec.features import FeatureSpec
 from tfrec.models.template import ModelConfig, load_template, reference
@@ -51,12 +52,15 @@ class Experiment:
 
     Attributes:
       config: the validated config.
+      resume: whether training must go on with one that was cut short.
     """
 
-    def __init__(self, config: ExperimentConfig) -> None:
-        """Takes a config and checks that its template can be made."""
+    def __init__(self, config: ExperimentConfig, resume: bool = False) -> None:
+        """Takes a config and checks that its template and optimisers can be made."""
         load_template(config.model)
-        self.config = config
+        _check_optimizers(config)
+        _check_dynamic(config)
+        self.config, self.resume = config, resume
         folder = config.runs / config.name
         self.prepared = Artifact(folder / "prepare")
         self.trained = TrainedModel(folder / "train")
@@ -75,6 +79,7 @@ class Experiment:
         path: str | Path,
         model: type[TwoTower] | None = None,
         overrides: Mapping[str, str] | None = None,
+        resume: bool = False,
     ) -> "Experiment":
         """Reads a config file.
 
@@ -82,6 +87,8 @@ class Experiment:
           path: the YAML file.
           model: a template to use instead of the config's.
           overrides: dotted name -> value as it would be written in YAML.
+          resume: whether training must go on with one that was cut short; without it, it starts
+            anew where there is none.
 
         Returns:
           The experiment; nothing is run.
@@ -92,7 +99,7 @@ class Experiment:
         content = override(read_yaml(Path(path)), overrides or {})
         if model is not None:
             content = override(content, {"model.template": reference(model)})
-        return cls(validate(ExperimentConfig, content))
+        return cls(validate(ExperimentConfig, content), resume)
 
     def run(self, reporter: Reporter | None = None) -> Path:
         """Runs all stages; what would come out unchanged is not made again.
@@ -118,7 +125,15 @@ class Experiment:
     def train(self, reporter: Reporter | None = None) -> TrainedModel:
         """Trains the model on the prepared data."""
         c = self.config
-        return train(c.training, c.model, c.features, self.prepared, self.trained.path, reporter)
+        return train(
+            c.training,
+            c.model,
+            c.features,
+            self.prepared,
+            self.trained.path,
+            reporter,
+            self.resume,
+        )
 
     def index(self, reporter: Reporter | None = None) -> ItemIndex:
         """Indexes the catalogue."""
@@ -150,6 +165,33 @@ class Experiment:
     def push(self, reporter: Reporter | None = None) -> Path:
         """Copies the bundle to the model root."""
         return push(self.bundle, self.config.serving.root, reporter)
+
+
+def _check_optimizers(config: ExperimentConfig) -> None:
+    """Checks that optimisers of their own are for features that have a table of their own."""
+    tables = [
+        name
+        for name, feature in config.features.root.items()
+        if getattr(feature, "embedding", None) and config.features.table_of(name) == name
+    ]
+    for name in config.training.optimizers.features:
+        if name not in tables:
+            raise UserError(
+                f"training.optimizers.features.{name}: has no table of its own; "
+                f"name one of {', '.join(tables)}"
+            )
+
+
+def _check_dynamic(config: ExperimentConfig) -> None:
+    """Checks that rows given out in training are given out by one process or by servers."""
+    if config.training.strategy in ("single", "parameter_server"):
+        return
+    for name, feature in config.features.root.items():
+        if getattr(feature, "lookup", None) == "dynamic":
+            raise UserError(
+                f"features.{name}.lookup: dynamic needs training.strategy single or "
+                f"parameter_server, not {config.training.strategy}"
+            )
 
 
 STAGES: dict[str, Callable[[Experiment, Reporter], Any]] = {

@@ -1,6 +1,5 @@
 """prepared data -> a trained model."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,18 +7,23 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from tfrec.data.input_pipeline import read_examples
-from tfrec.data.prepared import VALIDATION
+from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
 from tfrec.models.signatures import save_model
 from tfrec.models.template import ModelConfig, load_template, source_digest
 from tfrec.models.two_tower import TwoTower
 from tfrec.stages.artifact import Artifact, produce
+from tfrec.stages.plan import plan
 from tfrec.stages.reporter import Reporter
+from tfrec.training.checkpoints import latest
 from tfrec.training.cluster import run_cluster
 from tfrec.training.config import TrainingConfig
+from tfrec.training.epoch_log import EpochLog
 from tfrec.training.job import TrainingJob
-from tfrec.training.trainer import Progress
+from tfrec.training.progress import Progress
+
+_RUNNING = {"checkpoint_every", "evaluator", "memory_per_server", "restarts", "worker_timeout"}
+"""Settings that say how training is kept running, not what comes out."""
 
 
 class TrainedModel(Artifact):
@@ -38,6 +42,7 @@ def train(
     prepared: Artifact,
     output: Path,
     reporter: Reporter | None = None,
+    resume: bool = False,
 ) -> TrainedModel:
     """Trains a template on processes of its own and saves the model.
 
@@ -48,12 +53,15 @@ def train(
       prepared: prepared data.
       output: directory of the artefact.
       reporter: hears of progress.
+      resume: only goes on with a training of the same config and data that was cut short; without
+        it one is started where there is none.
 
     Returns:
       The artefact.
 
     Raises:
-      UserError: if the template cannot be found, or a process ends before its time.
+      UserError: if the template cannot be found, the tables do not fit, there is nothing to
+        resume, or training failed.
     """
     reporter = reporter or Reporter()
     template, _ = load_template(model)
@@ -66,33 +74,36 @@ def train(
             prepared=prepared.path.resolve(),
             output=directory.resolve(),
         )
-        file = directory / "job.json"
-        file.write_text(job.model_dump_json(indent=2))
+        file = job.write()
+        planned = plan(config, features, prepared)
+        (directory / "plan.json").write_text(planned.model_dump_json(indent=2))
+        if planned.problem:
+            raise UserError(planned.problem)
         reporter.step(f"starting {config.strategy} training")
-        run_cluster(config, file, directory / "logs", _shown_by(reporter, config))
-        reporter.step("measuring on validation rows and saving")
+        run_cluster(config, file, directory / "logs", _shown_by(reporter, config), reporter.tasks)
+        reporter.step("saving")
         trained = _restore(job)
         save_model(
             trained,
             tft.TFTransformOutput(str(job.data.transform)),
             TrainedModel(directory).saved_model,
         )
-        epochs = [json.loads(line) for line in job.log.read_text().splitlines()]
         return {
             "template": model.template,
             "strategy": config.strategy,
             "parameters": int(sum(tf.size(weight) for weight in trained.trainable_weights)),
-            "epochs": epochs,
-            "validation_loss": _validation_loss(job, trained),
+            **_summarise(job),
         }
 
     sections = {
-        "training": config.model_dump(mode="json"),
+        "training": config.model_dump(mode="json", exclude=_RUNNING),
         "model": model.model_dump(mode="json"),
         "features": features.model_dump(mode="json"),
     }
     inputs = {"prepare": prepared.manifest.id, "template": source_digest(template)}
-    return TrainedModel(produce("train", sections, inputs, output, make, resumable=True).path)
+    if config.warm_start:
+        inputs["warm_start"] = _id_of(config.warm_start)
+    return TrainedModel(produce("train", sections, inputs, output, make, True, resume).path)
 
 
 def _shown_by(reporter: Reporter, config: TrainingConfig) -> Callable[[Progress], None]:
@@ -100,20 +111,37 @@ def _shown_by(reporter: Reporter, config: TrainingConfig) -> Callable[[Progress]
         loss = "" if progress.loss is None else f", loss {progress.loss:.4f}"
         what = f"training, {progress.examples_per_second:,.0f} examples/s{loss}"
         reporter.progress(what, progress.step, progress.steps)
+        if progress.warning:
+            reporter.warn(progress.warning)
 
     return show
 
 
 def _restore(job: TrainingJob) -> TwoTower:
-    """Builds the model in this process, its tables whole, from the cluster's last checkpoint."""
+    """Builds the model in this process, its tables whole, from the last checkpoint or the best."""
     model = job.build_model()
-    latest = tf.train.latest_checkpoint(str(job.checkpoints))
-    status = tf.train.Checkpoint(model=model).restore(latest)
+    checkpoint = latest(job.checkpoints, best=job.training.early_stopping is not None)
+    status = tf.train.Checkpoint(model=model).restore(checkpoint)
     status.assert_existing_objects_matched().expect_partial()
     return model
 
 
-def _validation_loss(job: TrainingJob, model: TwoTower) -> float | None:
-    batches = read_examples(job.data.examples(VALIDATION), job.features, job.training.batch_size)
-    model.compile()
-    return float(model.evaluate(batches, return_dict=True, verbose=0)["mean_loss"])
+def _summarise(job: TrainingJob) -> dict[str, Any]:
+    """The log, and which epoch the model is of."""
+    log = EpochLog(job.log, job.training.epochs, job.training.early_stopping)
+    last = log.epochs[-1]
+    model_of = (log.best or last) if job.training.early_stopping else last
+    return {
+        "epochs": [epoch.model_dump() for epoch in log.epochs],
+        "epoch": model_of.epoch,
+        "stopped_early": last.epoch < job.training.epochs,
+        "validation_loss": model_of.validation_loss,
+    }
+
+
+def _id_of(earlier: Path) -> str:
+    """Id of an artefact; a run that was not finished has none, and is known by its name."""
+    try:
+        return Artifact(earlier).manifest.id
+    except UserError:
+        return earlier.name

@@ -1,142 +1,103 @@
-"""A training cluster of processes on this machine."""
+"""A training cluster of processes on this machine, kept going until training ends."""
 
 import contextlib
-import json
-import os
 import queue
-import signal
 import socket
-import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from tfrec.errors import UserError
+from tfrec.training.backoff import Backoff
 from tfrec.training.config import TrainingConfig
-from tfrec.training.task import ERROR, FOLLOW_STDIN, PROGRESS
-from tfrec.training.trainer import Progress
-
-_POLL_SECONDS = 0.2
-_STOP_SECONDS = 10
-
-
-@dataclass
-class _Task:
-    name: str
-    process: subprocess.Popen[str]
-    log: Path
+from tfrec.training.failures import ClusterLostError
+from tfrec.training.processes import SUPERVISED, Message, TaskProcess, TaskStatus, stop
+from tfrec.training.progress import Progress
+from tfrec.training.supervisor import Supervisor, given_up
 
 
 def run_cluster(
-    config: TrainingConfig, job: Path, logs: Path, report: Callable[[Progress], None]
+    config: TrainingConfig,
+    job: Path,
+    logs: Path,
+    report: Callable[[Progress], None],
+    show: Callable[[Sequence[TaskStatus]], None] = lambda tasks: None,
 ) -> None:
-    """Trains a job in processes of its own: a chief, and for parameter servers the rest.
+    """Trains a job in processes of its own: a chief, and for a cluster the rest.
 
     The processes listen on free loopback ports, log to a file each, and end with this process.
+    A worker that dies or hangs is started again while the others go on. Where a parameter server
+    is lost, or a worker of `multi_worker_mirrored`, all are started again and go on behind the
+    last checkpoint.
 
     Args:
       config: the `training` section.
       job: a `TrainingJob` as JSON.
       logs: directory for the log files.
       report: called as training goes on.
+      show: called with all tasks when one changes, and about once a second.
 
     Raises:
-      UserError: if a task ends before its time; it names the task and its log.
+      UserError: if the chief dies, or anything else more often in a row without progress than
+        `training.restarts` says; it names the task and its log.
     """
+    command = [sys.executable, "-m", "tfrec.training.task", str(job), SUPERVISED]
+    supervise(config, command, logs, report, show)
+
+
+def supervise(
+    config: TrainingConfig,
+    command: Sequence[str],
+    logs: Path,
+    report: Callable[[Progress], None],
+    show: Callable[[Sequence[TaskStatus]], None],
+) -> None:
+    """Does what `run_cluster` does, with any program that speaks as `tfrec.training.task` does."""
     logs.mkdir(parents=True, exist_ok=True)
+    backoff, furthest, restarts = Backoff(config.restarts), -1, 0
+    while True:
+        messages: queue.Queue[Message] = queue.Queue()
+        tasks = [
+            TaskProcess(name, command, tf_config, logs / f"{name}.log", messages, restarts)
+            for name, tf_config in _roles(config).items()
+        ]
+        supervisor = Supervisor(config, tasks, messages, report, show)
+        try:
+            return supervisor.run()
+        except ClusterLostError as loss:
+            if supervisor.step > furthest:
+                backoff.succeed()
+            furthest, restarts = max(furthest, supervisor.step), restarts + 1
+            wait_seconds = backoff.fail()
+            if wait_seconds is None:
+                raise UserError(given_up(str(loss), config)) from None
+        finally:
+            stop(tasks)
+        time.sleep(wait_seconds)
+
+
+def _roles(config: TrainingConfig) -> dict[str, dict[str, Any] | None]:
+    """Name of each task -> its `TF_CONFIG`, the leader's first, which trains and tells of it."""
     counts = {"chief": 1}
     if config.strategy == "parameter_server":
-        counts = {"ps": config.parameter_servers, "worker": config.workers, "chief": 1}
-    with _started(counts, job, logs) as tasks:
-        _watch(tasks, report)
-
-
-@contextlib.contextmanager
-def _started(counts: dict[str, int], job: Path, logs: Path) -> Iterator[list[_Task]]:
-    """Starts the tasks, the chief last, and stops what still runs at the end."""
-    names = [(kind, index) for kind, count in counts.items() for index in range(count)]
+        counts = {"chief": 1, "worker": config.workers, "ps": config.parameter_servers}
+    elif config.strategy == "multi_worker_mirrored":
+        counts = {"worker": config.workers}
+    tasks = [(kind, index) for kind, count in counts.items() for index in range(count)]
     cluster: dict[str, list[str]] = {kind: [] for kind in counts}
-    for (kind, _), port in zip(names, _free_ports(len(names)), strict=True):
+    for (kind, _), port in zip(tasks, _free_ports(len(tasks)), strict=True):
         cluster[kind].append(f"127.0.0.1:{port}")
-    tasks: list[_Task] = []
-    try:
-        for kind, index in names:
-            role = {"cluster": cluster, "task": {"type": kind, "index": index}}
-            tf_config = role if len(names) > 1 else None
-            tasks.append(_start(f"{kind}-{index}", tf_config, job, logs))
-        yield tasks
-    finally:
-        for task in tasks:
-            task.process.terminate()
-        for task in tasks:
-            try:
-                task.process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                task.process.kill()
-                task.process.wait()
-
-
-def _start(name: str, tf_config: object, job: Path, logs: Path) -> _Task:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    if tf_config is not None:
-        environment["TF_CONFIG"] = json.dumps(tf_config)
-    log = logs / f"{name}.log"
-    with log.open("a") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tfrec.training.task", str(job), FOLLOW_STDIN],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE if name.startswith("chief") else errors,
-            stderr=errors,
-            env=environment,
-            text=True,
-            start_new_session=True,
-        )
-    return _Task(name, process, log)
-
-
-def _watch(tasks: Sequence[_Task], report: Callable[[Progress], None]) -> None:
-    """Passes the chief's progress on until it ends; no other task may end before it."""
-    *others, chief = tasks
-    lines: queue.Queue[str] = queue.Queue()
-    assert chief.process.stdout is not None
-    reader = threading.Thread(target=_forward, args=(chief.process.stdout, lines), daemon=True)
-    reader.start()
-    while True:
-        ended = chief.process.poll() is not None
-        if ended:
-            reader.join()
-        with contextlib.suppress(queue.Empty):
-            while True:
-                message = json.loads(lines.get(timeout=0 if ended else _POLL_SECONDS))
-                if ERROR in message:
-                    raise UserError(message[ERROR])
-                report(Progress(**message[PROGRESS]))
-        if ended:
-            break
-        for task in others:
-            if task.process.poll() is not None:
-                raise UserError(_obituary(task))
-    if chief.process.returncode:
-        raise UserError(_obituary(chief))
-
-
-def _forward(stream: IO[str], lines: queue.Queue[str]) -> None:
-    for line in stream:
-        if line.startswith("{"):
-            lines.put(line)
-
-
-def _obituary(task: _Task) -> str:
-    status = task.process.returncode
-    how = f"exited with status {status}"
-    if status < 0:
-        how = f"was killed by {signal.Signals(-status).name}"
-    said = task.log.read_text(errors="replace").strip().splitlines()
-    last = f"; its last line: {said[-1]}" if said else ""
-    return f"training: {task.name} {how} before training ended; see {task.log}{last}"
+    if config.evaluator:
+        tasks.append(("evaluator", 0))  # which is no part of the cluster: nobody connects to it
+    alone = len(tasks) == 1
+    return {
+        f"{kind}-{index}": None
+        if alone
+        else {"cluster": cluster, "task": {"type": kind, "index": index}}
+        for kind, index in tasks
+    }
 
 
 def _free_ports(count: int) -> list[int]:

@@ -3,15 +3,21 @@
 from pathlib import Path
 
 import numpy as np
+import pydantic
 import tensorflow_transform as tft
 
 from tfrec.config import Section
 from tfrec.data.prepared import TRAIN, PreparedData
+from tfrec.embeddings.groups import group_tables
+from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
-from tfrec.features.plan import embedding_plan
+from tfrec.features.plan import Table, embedding_plan
 from tfrec.models.template import ModelConfig, load_template
 from tfrec.models.two_tower import ModelInputs, TwoTower
+from tfrec.training.checkpoints import link
 from tfrec.training.config import TrainingConfig
+
+_FILE = "job.json"
 
 
 class TrainingJob(Section):
@@ -46,15 +52,64 @@ class TrainingJob(Section):
         """One line of JSON per epoch."""
         return self.output / "training_log.jsonl"
 
+    @property
+    def vocabularies(self) -> Path:
+        """Directory in which `write` keeps the fitted vocabularies: a file a feature."""
+        return self.output / "vocabularies"
+
+    @property
+    def fitted_vocabularies(self) -> dict[str, Path]:
+        """Feature -> file of its vocabulary in the prepared data, a line a row of its table."""
+        transform = tft.TFTransformOutput(str(self.data.transform))
+        return {
+            name: Path(transform.vocabulary_file_by_name(name))
+            for name in self.features.vocabularies
+        }
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Feature -> its embedding table."""
+        return embedding_plan(self.features, tft.TFTransformOutput(str(self.data.transform)))
+
+    @classmethod
+    def read(cls, directory: Path) -> "TrainingJob":
+        """Reads what `write` has left in a directory, which may have been moved since.
+
+        Raises:
+          UserError: if there is no job.
+        """
+        file = directory / _FILE
+        try:
+            job = cls.model_validate_json(file.read_text())
+        except OSError:
+            raise UserError(f"{file}: not there; name the directory of a training run") from None
+        except pydantic.ValidationError:
+            raise UserError(f"{file}: not as this version of tfrec writes it; train anew") from None
+        return job.model_copy(update={"output": directory})
+
+    def write(self) -> Path:
+        """Writes down in the output directory what a later run can start from without the data.
+
+        Returns:
+          The file that the tasks read.
+        """
+        self.vocabularies.mkdir(exist_ok=True)
+        for name, vocabulary in self.fitted_vocabularies.items():
+            link(vocabulary, self.vocabularies / name)
+        file = self.output / _FILE
+        file.write_text(self.model_dump_json(indent=2))
+        return file
+
     def build_model(self) -> TwoTower:
         """Makes the template and all its variables."""
         template, settings = load_template(self.model)
-        transform = tft.TFTransformOutput(str(self.data.transform))
-        counts = self.data.item_counts(TRAIN)
+        tables, counts = self.tables, self.data.item_counts(TRAIN)
         inputs = ModelInputs(
             spec=self.features,
-            tables=embedding_plan(self.features, transform),
-            item_share=(counts / counts.sum()).astype(np.float32),
+            tables=tables,
+            groups=group_tables(tables, self.training.optimizers.of_table),
+            # An item without an example counts as if it had one: it may turn up in validation.
+            item_share=(np.maximum(counts, 1) / counts.sum()).astype(np.float32),
         )
         model = template(inputs, settings)
         model.make_variables()
