@@ -101,6 +101,22 @@ def test_processes_train_as_one_device_does(train: Train, alone: Trained) -> Non
     assert_equal(second, alone)
 
 
+def test_replicas_of_a_parameter_servers_worker_train_as_one_does(tmp_path: Path) -> None:
+    program, outputs = PROGRAM.with_name("replicas_of_worker.py"), [tmp_path / "1", tmp_path / "2"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+    for replicas, output in enumerate(outputs, start=1):
+        command = [sys.executable, program, str(replicas), str(STEPS), f"{output}.npz"]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS / 2
+        )
+        assert done.returncode == 0, done.stderr
+
+    one, two = (dict(np.load(f"{output}.npz")) for output in outputs)
+    assert_equal(two, one)
+    assert two["worker_steps"].tolist() == [0, STEPS]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -62,7 +62,8 @@ class TrainingConfig(Section):
       accumulation: parts that a batch is worked off in, to save memory; an example's negatives come
         from its own part.
       steps_per_dispatch: steps that a worker makes for one call of the coordinator.
-      checkpoint_every: time between checkpoints; one follows every epoch besides.
+      checkpoint_every: time between checkpoints; one follows every epoch besides, and with
+        `multi_worker_mirrored` no other.
       early_stopping: when to end before the last epoch; never by default.
       warm_start: directory of an earlier run's training artefact to take tables, weights and
         optimiser state from; categories keep their rows by name.

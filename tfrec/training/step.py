@@ -81,8 +81,10 @@ class TrainingStep(tf_keras.Model):
         loss = replicas.total(tf.add_n(shares) / self._parts)
         self.mean_loss.update_state(loss)
         if worker is not None:
-            one = tf.IndexedSlices(tf.ones([1], tf.int64), worker[tf.newaxis])
-            self.worker_steps.scatter_add(one)
+            # Of a worker's replicas only the first one counts.
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            one = tf.cast(tf.equal([replica], 0), tf.int64)
+            self.worker_steps.scatter_add(tf.IndexedSlices(one, worker[tf.newaxis]))
         return {"loss": loss}
 
     @tf.autograph.experimental.do_not_convert
