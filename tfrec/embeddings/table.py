@@ -69,10 +69,12 @@ def _draw(
     partition_offset: tf.TensorShape | None = None,
 ) -> tf.Tensor:
     """Draws the initial values of a table, or of the part of it that a server holds."""
-    return _uniform(shape if partition_shape is None else partition_shape)
+    # A graph would go on with the numbers of its last call, whatever seed was set since.
+    seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
+    return _uniform(shape if partition_shape is None else partition_shape, seed)
 
 
 # In a graph numbers are scaled in their place; in eager steps a table would be there three times.
 @tf.function(autograph=False)
-def _uniform(shape: tf.Tensor) -> tf.Tensor:
-    return tf.random.uniform(shape, -LIMIT, LIMIT)
+def _uniform(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    return tf.random.stateless_uniform(shape, seed, -LIMIT, LIMIT)
