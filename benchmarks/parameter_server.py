@@ -76,7 +76,7 @@ class Side:
 @click.command(help=__doc__.partition("\n")[0], epilog=EPILOGUE)
 @click.option("--quick", is_flag=True, help="Few rounds and events, for a look.")
 def main(quick: bool) -> None:
-    events, rounds, seconds = (100_000, 2, 1.0) if quick else (1_000_000, 7, 8.0)
+    events, rounds, seconds = (100_000, 2, 1.0) if quick else (1_000_000, 5, 6.0)
     content = {"strategy": "parameter_server", "workers": 1, "batch_size": BATCH}
     config = validate(TrainingConfig, {**content, "parameter_servers": 1})
     with tempfile.TemporaryDirectory() as folder, local_servers(workers=1, servers=1):

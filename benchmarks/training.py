@@ -83,7 +83,7 @@ class Shop:
 def main(quick: bool) -> None:
     small = Shop(users=10_000, items=10_000, events=500_000)
     large = Shop(users=4_500_000, items=500_000, events=2_000_000)
-    rounds, seconds, batches = 7, 8.0, (1024, 4096, 8192)
+    rounds, seconds, batches = 5, 5.0, (1024, 4096, 8192)
     if quick:
         large = Shop(users=180_000, items=20_000, events=500_000)
         rounds, seconds, batches = 2, 1.0, (8192,)
