@@ -11,6 +11,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfrec.errors import UserError
+from tfrec.training.saved_pieces import InPieces
 
 _KEPT = 2
 _BEST = "best"
@@ -21,9 +22,9 @@ _STEPS = "optimizer/_iterations/.ATTRIBUTES/VARIABLE_VALUE"
 class Checkpoints:
     """The checkpoints of one run.
 
-    Servers write their own shards. Where tables are being trained meanwhile, each server copies
-    its tables first, so training waits no longer than the copy takes. Processes that train in step
-    must save together, but only one of them keeps what it wrote.
+    Servers write their own shards, which they copy first, piece by piece, so training goes on
+    meanwhile. Processes that train in step must save together, but only one of them keeps what it
+    wrote.
     """
 
     def __init__(self, state: tf.train.Checkpoint, folder: Path, kept: bool = True) -> None:
@@ -55,7 +56,11 @@ class Checkpoints:
           The checkpoint's prefix.
         """
         with self._lock:
-            prefix = Path(self._manager.save()) if self._kept else self._write_and_remove()
+            options = tf.train.CheckpointOptions(experimental_sharding_callback=InPieces())
+            if self._kept:
+                prefix = Path(self._manager.save(options=options))
+            else:
+                prefix = self._write_and_remove(options)
             self.saved_at = time.monotonic()
             return prefix
 
@@ -72,10 +77,10 @@ class Checkpoints:
         shutil.rmtree(best, ignore_errors=True)
         partial.rename(best)
 
-    def _write_and_remove(self) -> Path:
+    def _write_and_remove(self, options: tf.train.CheckpointOptions) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._folder, suffix="_temp") as scratch:
-            return Path(self._state.save(f"{scratch}/{_NAME}"))
+            return Path(self._state.save(f"{scratch}/{_NAME}", options=options))
 
 
 def latest(folder: Path, best: bool = False) -> str:
