@@ -14,6 +14,7 @@ from tfrec.training.progress import Progress
 from tfrec.training.task import ERROR, LOST, PROGRESS
 
 _POLL_SECONDS = 0.2
+_LEADER_WAITS_SECONDS = 10.0
 _SHOW_SECONDS = 1.0
 _RESUME = "`tfrec train CONFIG --resume` goes on behind the last checkpoint"
 
@@ -142,8 +143,13 @@ class Supervisor:
         alive = {name: task for name, task in self._tasks.items() if task.running}
         idle = stalled_workers({name: self._advanced[name] for name in self._steps}, limit)
         for name, task in alive.items():
-            if now - task.heard > limit or name in idle:
-                task.kill_hung(limit)
+            # The leader may be silent because another task is, which then is killed first.
+            patience = limit + _LEADER_WAITS_SECONDS if task is self._leader else limit
+            if now - task.heard > patience or name in idle:
+                task.kill_hung(patience)
+                # All others may have waited for it.
+                self._leader.heard = now
+                self._advanced = dict.fromkeys(self._advanced, now)
 
     def _show_tasks(self) -> None:
         self._shown = time.monotonic()
