@@ -17,7 +17,7 @@ from tfrec.embeddings.groups import group_tables
 from tfrec.features import FeatureSpec
 from tfrec.features.parsing import ITEM_ROW, REPEAT, TIME, WEIGHT
 from tfrec.features.plan import Table
-from tfrec.models.two_tower import ModelInputs, TwoTower
+from tfrec.models import ModelInputs, TwoTower
 from tfrec.training.batches import example_weight
 from tfrec.training.config import TrainingConfig
 from tfrec.training.step import make_step

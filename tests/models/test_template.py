@@ -100,7 +100,7 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["Missing", "Unrelated", "tfrec"])
 def test_what_is_no_template_is_refused_with_what_to_name(file: Path, name: str) -> None:
     assert refusal(f"{file}:{name}") == (
-        f"model.template: '{file}:{name}' is no template; name a subclass of tfrec.models.TwoTower"
+        f"model.template: '{file}:{name}' is no template; name a subclass of tfrec.models.Template"
     )
 
 

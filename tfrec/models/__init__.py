@@ -1,5 +1,7 @@
 """Templates to subclass."""
 
-from tfrec.models.two_tower import ModelInputs, TwoTower
+from tfrec.models.base import ModelInputs, Template
+from tfrec.models.retrieval import RetrievalTemplate
+from tfrec.models.two_tower import TwoTower
 
-__all__ = ["ModelInputs", "TwoTower"]
+__all__ = ["ModelInputs", "RetrievalTemplate", "Template", "TwoTower"]

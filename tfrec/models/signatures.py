@@ -7,12 +7,12 @@ import tensorflow_transform as tft
 
 from tfrec.features.parsing import parsing_spec
 from tfrec.features.signature import raw_inputs, sparse_inputs
-from tfrec.models.two_tower import TwoTower
+from tfrec.models.retrieval import RetrievalTemplate
 
 EMBEDDING = "embedding"
 
 
-def save_model(model: TwoTower, transform: tft.TFTransformOutput, path: Path) -> None:
+def save_model(model: RetrievalTemplate, transform: tft.TFTransformOutput, path: Path) -> None:
     """Saves a model so that later stages need neither its class nor the transform.
 
     Its signatures all return `embedding`, float32 `[batch, dim]`:

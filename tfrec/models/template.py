@@ -14,7 +14,7 @@ import pydantic
 
 from tfrec.config import Section, validate
 from tfrec.errors import UserError
-from tfrec.models.two_tower import TwoTower
+from tfrec.models.base import Template
 
 _FILE_MODULE = "tfrec_template_"
 """What the names of modules that were imported by their path begin with."""
@@ -37,7 +37,7 @@ class ModelConfig(Section):
         return self.model_extra or {}
 
 
-def load_template(config: ModelConfig) -> tuple[type[TwoTower], TwoTower.Settings]:
+def load_template(config: ModelConfig) -> tuple[type[Template], Template.Settings]:
     """Imports a template and validates its settings.
 
     Args:
@@ -53,15 +53,15 @@ def load_template(config: ModelConfig) -> tuple[type[TwoTower], TwoTower.Setting
     if not separator:
         module_name, _, name = config.template.rpartition(".")
     template = getattr(_import(module_name, config.template), name, None)
-    if not (isinstance(template, type) and issubclass(template, TwoTower)):
+    if not (isinstance(template, type) and issubclass(template, Template)):
         raise UserError(
             f"model.template: {config.template!r} is no template; "
-            "name a subclass of tfrec.models.TwoTower"
+            "name a subclass of tfrec.models.Template"
         )
     return template, validate(template.Settings, config.settings, "model")
 
 
-def reference(template: type[TwoTower]) -> str:
+def reference(template: type[Template]) -> str:
     """Names a class so that `load_template` finds it again, in another process too."""
     module = template.__module__
     if module != "__main__" and not module.startswith(_FILE_MODULE):
@@ -69,7 +69,7 @@ def reference(template: type[TwoTower]) -> str:
     return f"{Path(inspect.getfile(template)).resolve()}:{template.__qualname__}"
 
 
-def source_digest(template: type[TwoTower]) -> str:
+def source_digest(template: type[Template]) -> str:
     """Digest of the file that defines a template: an edited template is another one."""
     return hashlib.sha256(Path(inspect.getfile(template)).read_bytes()).hexdigest()
 

@@ -9,8 +9,8 @@ from tfrec.data.config import DataConfig
 from tfrec.errors import UserError
 from tfrec.evaluation.config import EvaluationConfig
 from tfrec.features import FeatureSpec
+from tfrec.models.base import Template
 from tfrec.models.template import ModelConfig, load_template, reference
-from tfrec.models.two_tower import TwoTower
 from tfrec.retrieval.config import IndexConfig
 from tfrec.serving.config import ServingConfig
 from tfrec.stages.artifact import Artifact
@@ -77,7 +77,7 @@ class Experiment:
     def load(
         cls,
         path: str | Path,
-        model: type[TwoTower] | None = None,
+        model: type[Template] | None = None,
         overrides: Mapping[str, str] | None = None,
         resume: bool = False,
     ) -> "Experiment":

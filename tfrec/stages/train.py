@@ -9,9 +9,9 @@ import tensorflow_transform as tft
 
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
+from tfrec.models.base import Template
 from tfrec.models.signatures import save_model
 from tfrec.models.template import ModelConfig, load_template, source_digest
-from tfrec.models.two_tower import TwoTower
 from tfrec.stages.artifact import Artifact, produce
 from tfrec.stages.plan import plan
 from tfrec.stages.reporter import Reporter
@@ -117,7 +117,7 @@ def _shown_by(reporter: Reporter, config: TrainingConfig) -> Callable[[Progress]
     return show
 
 
-def _restore(job: TrainingJob) -> TwoTower:
+def _restore(job: TrainingJob) -> Template:
     """Builds the model in this process, its tables whole, from the last checkpoint or the best."""
     model = job.build_model()
     checkpoint = latest(job.checkpoints, best=job.training.early_stopping is not None)

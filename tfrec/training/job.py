@@ -12,8 +12,8 @@ from tfrec.embeddings.groups import group_tables
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
 from tfrec.features.plan import Table, embedding_plan
+from tfrec.models.base import ModelInputs, Template
 from tfrec.models.template import ModelConfig, load_template
-from tfrec.models.two_tower import ModelInputs, TwoTower
 from tfrec.training.checkpoints import link
 from tfrec.training.config import TrainingConfig
 
@@ -100,7 +100,7 @@ class TrainingJob(Section):
         file.write_text(self.model_dump_json(indent=2))
         return file
 
-    def build_model(self) -> TwoTower:
+    def build_model(self) -> Template:
         """Makes the template and all its variables."""
         template, settings = load_template(self.model)
         tables, counts = self.tables, self.data.item_counts(TRAIN)

@@ -13,7 +13,7 @@ from tfrec.embeddings.optimizers.make import make_optimizer
 from tfrec.embeddings.reset import reset_rows
 from tfrec.features.parsing import ITEM_ROW, TIME
 from tfrec.losses import replicas
-from tfrec.models.two_tower import TwoTower
+from tfrec.models.base import Template
 from tfrec.training.config import TrainingConfig
 from tfrec.training.running_mean import RunningMean
 
@@ -33,7 +33,7 @@ class TrainingStep(tf_keras.Model):
       worker_steps: `[workers]` int64, steps of each worker of a cluster.
     """
 
-    def __init__(self, model: TwoTower, workers: int, accumulation: int) -> None:
+    def __init__(self, model: Template, workers: int, accumulation: int) -> None:
         """Wraps a template.
 
         Args:
@@ -134,7 +134,7 @@ class TrainingStep(tf_keras.Model):
         return loss, self.optimizer.get_unscaled_gradients(ordered) if scaled else ordered
 
 
-def make_step(model: TwoTower, config: TrainingConfig, steps_per_dispatch: int = 1) -> TrainingStep:
+def make_step(model: Template, config: TrainingConfig, steps_per_dispatch: int = 1) -> TrainingStep:
     """Makes the training step of a template, with its optimisers and their state.
 
     Args:
@@ -151,7 +151,7 @@ def make_step(model: TwoTower, config: TrainingConfig, steps_per_dispatch: int =
     return step
 
 
-def _optimizer(model: TwoTower, config: TrainingConfig) -> tf_keras.optimizers.Optimizer:
+def _optimizer(model: Template, config: TrainingConfig) -> tf_keras.optimizers.Optimizer:
     tables = {
         group.name: (
             make_optimizer(group.optimizer),

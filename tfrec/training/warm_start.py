@@ -18,7 +18,7 @@ from tfrec.embeddings.transfer import TABLE, NewRows, SavedGroups, transfer
 from tfrec.errors import UserError
 from tfrec.features.differences import differences
 from tfrec.features.plan import Table
-from tfrec.models.two_tower import TwoTower
+from tfrec.models.base import Template
 from tfrec.training.checkpoints import latest, saved_steps
 from tfrec.training.job import TrainingJob
 from tfrec.training.step import TrainingStep
@@ -92,7 +92,7 @@ def _same_state(old: TrainingJob, new: TrainingJob) -> bool:
     return (before.kind, bool(before.weight_decay)) == (now.kind, bool(now.weight_decay))
 
 
-def _count_from_zero(dense: SparseOptimizer, model: TwoTower, steps: int) -> None:
+def _count_from_zero(dense: SparseOptimizer, model: Template, steps: int) -> None:
     tables = {
         id(shard) for table in model.embedding.group_tables.values() for shard in table.shards
     }
@@ -102,7 +102,7 @@ def _count_from_zero(dense: SparseOptimizer, model: TwoTower, steps: int) -> Non
             slot.assign(slot - steps)
 
 
-def _facts(model: TwoTower) -> list[str]:
+def _facts(model: Template) -> list[str]:
     """Names of a model's own variables that hold what the data are like, not what was learned."""
     return [
         name
