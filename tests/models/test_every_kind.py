@@ -13,7 +13,7 @@ from tfrec.features import FeatureSpec
 from tfrec.features.parsing import ITEM_ROW, TIME, WEIGHT, parsing_spec
 from tfrec.features.plan import embedding_plan
 from tfrec.models import ModelInputs, TwoTower
-from tfrec.models.signatures import save_model
+from tfrec.models.signatures import save_retrieval_model
 from tfrec.training.config import TrainingConfig
 from tfrec.training.step import make_step
 
@@ -77,7 +77,7 @@ def model(every_kind: FeatureSpec, fitted: Fitted, batch: Batch, losses: list[fl
 @pytest.fixture(scope="module")
 def saved(model: TwoTower, fitted: Fitted, tmp_path_factory: pytest.TempPathFactory) -> tf.Module:
     path: Path = tmp_path_factory.mktemp("saved") / "model"
-    save_model(model, fitted.transform, path)
+    save_retrieval_model(model, fitted.transform, path)
     return tf.saved_model.load(str(path))
 
 

@@ -12,7 +12,7 @@ from tfrec.embeddings.groups import group_tables
 from tfrec.features import FeatureSpec
 from tfrec.features.plan import embedding_plan
 from tfrec.models import ModelInputs, TwoTower
-from tfrec.models.signatures import save_model
+from tfrec.models.signatures import save_retrieval_model
 from tfrec.training.config import Optimizers
 
 
@@ -33,7 +33,7 @@ def saved(
     model: TwoTower, prepared: PreparedData, tmp_path_factory: pytest.TempPathFactory
 ) -> tf.Module:
     path: Path = tmp_path_factory.mktemp("saved") / "model"
-    save_model(model, tft.TFTransformOutput(str(prepared.transform)), path)
+    save_retrieval_model(model, tft.TFTransformOutput(str(prepared.transform)), path)
     return tf.saved_model.load(str(path))
 
 

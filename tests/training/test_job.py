@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tfrec.data.prepared import PreparedData
+from tfrec.data.prepared import TRAIN, PreparedData
 from tfrec.features import FeatureSpec
 from tfrec.models.template import ModelConfig
 from tfrec.stages.artifact import Artifact
@@ -42,4 +42,4 @@ def test_training_examples_are_the_events_of_the_training_part(
     job: TrainingJob, prepared: PreparedData
 ) -> None:
     split = Artifact(prepared.path).manifest.summary["examples"]
-    assert job.training_examples() == split["train"]
+    assert job.example_files(TRAIN).examples == split["train"]

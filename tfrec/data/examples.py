@@ -51,7 +51,7 @@ def write_examples(
 
     Transformed Examples of events are in random order and carry the event's `_item_row`, `_time`,
     `_repeat` and `_weight` beside its features; those of items are in the order of the catalogue.
-    Where the config asks for labels, labelled Examples carry `_item_row`, `_time` and `_label`.
+    Where the config asks for labels, labelled Examples carry `_label` besides.
     Queries and profiles are tables of raw features (see `query_table` and `profile_table`).
 
     Args:
@@ -67,6 +67,7 @@ def write_examples(
     for folder in folders:
         folder.mkdir(parents=True)
     files = list(enumerate(event_files(output.events)))
+    labels = config.labels is not None
 
     def build(pipeline: beam.Pipeline) -> None:
         _ = (
@@ -76,7 +77,7 @@ def write_examples(
             | beam.ParDo(_WriteEvents(config, spec, columns, split, output))
             | beam.Map(lambda written: (None, written))
             | beam.GroupByKey()
-            | beam.MapTuple(lambda _, files: _summarise(list(files), output))
+            | beam.MapTuple(lambda _, files: _summarise(list(files), output, labels))
         )
         _ = (
             pipeline
@@ -96,9 +97,10 @@ class _Written(NamedTuple):
     shoppers: int
     first: int | None
     last: int | None
+    labelled: int
 
 
-def _summarise(files: Iterable[_Written], output: PreparedData) -> None:
+def _summarise(files: Iterable[_Written], output: PreparedData, labels: bool) -> None:
     """Adds up what is in the files of each part."""
     parts = {}
     for part in EXAMPLE_PARTS:
@@ -109,6 +111,7 @@ def _summarise(files: Iterable[_Written], output: PreparedData) -> None:
             first=min((file.first for file in ours if file.first is not None), default=None),
             last=max((file.last for file in ours if file.last is not None), default=None),
             files={file.file: file.examples for file in ours},
+            labelled={file.file: file.labelled for file in ours if labels},
         )
     output.write_parts(parts)
 
@@ -197,12 +200,14 @@ class _WriteEvents(_Write):
             path = self._output.examples(part) / f"{part}-{name}.tfrecord"
             rows = _examples(view, random.permutation(shard.of_part(part)))
             self._save(path, self._batches(view, rows))
-            yield _written(part, path.name, view, rows)
+            labelled = 0
             if self._config.labels:
                 counts = self._output.item_counts(TRAIN)
-                labelled = _labelled(self._config.labels, view, part, counts, random)
-                path = self._output.labelled(part) / f"{part}-{name}.tfrecord"
-                self._save(path, self._batches(view, labelled))
+                rows_with_labels = _labelled(self._config.labels, view, part, counts, random)
+                labelled = len(rows_with_labels.places)
+                target = self._output.labelled(part) / path.name
+                self._save(target, self._batches(view, rows_with_labels))
+            yield _written(part, path.name, view, rows, labelled)
             if part != TRAIN:
                 queries = query_table(shard, self._spec, self._columns, part)
                 pa.parquet.write_table(queries, self._output.queries(part) / f"{name}.parquet")
@@ -287,11 +292,19 @@ def _labelled(
         labels = np.tile(np.r_[1, np.zeros(config.per_positive, np.int64)], len(positives))
     # A shopper who touched every item has no negatives.
     order = random.permutation(np.flatnonzero(chosen >= 0))
-    own = {TIME: view.times[places[order]], LABEL: labels[order]}
-    return Rows(places[order], chosen[order], own)
+    places, chosen = places[order], chosen[order]
+    # What was never touched repeats nothing.
+    repeats = view.repeats[places] & (chosen == item_rows[places])
+    own = {
+        TIME: view.times[places],
+        REPEAT: repeats.astype(np.int64),
+        WEIGHT: np.ones(len(places), np.float32),
+        LABEL: labels[order],
+    }
+    return Rows(places, chosen, own)
 
 
-def _written(part: str, file: str, view: View, rows: Rows) -> _Written:
+def _written(part: str, file: str, view: View, rows: Rows, labelled: int) -> _Written:
     times = rows.own[TIME]
     return _Written(
         part,
@@ -300,6 +313,7 @@ def _written(part: str, file: str, view: View, rows: Rows) -> _Written:
         shoppers=len(np.unique(view.users[rows.places])),
         first=int(times.min()) if len(times) else None,
         last=int(times.max()) if len(times) else None,
+        labelled=labelled,
     )
 
 

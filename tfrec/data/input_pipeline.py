@@ -1,7 +1,7 @@
 """Reading transformed Examples: in order, or shuffled for training."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -21,7 +21,11 @@ _MEMORY_BYTES = 2 * 1024**3
 
 
 def read_examples(
-    folder: Path, spec: FeatureSpec, batch_size: int, weight: Weight | None = None
+    folder: Path,
+    spec: FeatureSpec,
+    batch_size: int,
+    weight: Weight | None = None,
+    labels: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Reads a directory's examples once and in order.
 
@@ -31,11 +35,12 @@ def read_examples(
       batch_size: examples per batch; the last batch holds what is left.
       weight: gives factors by which the examples' weights are multiplied, as do features of role
         weight.
+      labels: columns of labels to read, where the examples have some.
 
     Returns:
-      Batches of the features, `_item_row`, `_time`, `_repeat` and `_weight`.
+      Batches of the features, `_item_row`, `_time`, `_repeat` and `_weight`, and of the labels.
     """
-    return _parsed(read_serialized(folder, batch_size), spec, weight)
+    return _parsed(read_serialized(folder, batch_size), spec, weight, labels)
 
 
 def read_shuffled(
@@ -47,6 +52,7 @@ def read_shuffled(
     weight: Weight | None = None,
     start: int = 0,
     share: tuple[int, int | tf.Tensor] = (1, 0),
+    labels: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Reads examples for ever, each once an epoch and each epoch in a new order.
 
@@ -69,6 +75,7 @@ def read_shuffled(
       start: number of batches to pass over.
       share: number of readers and which of them this is, to read only that reader's files; they
         must fill a batch. A reader's `start` and epochs are counted in its own batches.
+      labels: columns of labels to read, where the examples have some.
 
     Returns:
       Batches as from `read_examples`.
@@ -93,7 +100,7 @@ def read_shuffled(
 
     # Repeating the files instead would let interleave mix the end of an epoch with the next one.
     epochs = tf.data.Dataset.counter(first_epoch)
-    return _parsed(epochs.flat_map(read_epoch), spec, weight)
+    return _parsed(epochs.flat_map(read_epoch), spec, weight, labels)
 
 
 def read_serialized(folder: Path, batch_size: int = 8192) -> tf.data.Dataset:
@@ -102,9 +109,11 @@ def read_serialized(folder: Path, batch_size: int = 8192) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(files).batch(batch_size)
 
 
-def _parsed(batches: tf.data.Dataset, spec: FeatureSpec, weight: Weight | None) -> tf.data.Dataset:
+def _parsed(
+    batches: tf.data.Dataset, spec: FeatureSpec, weight: Weight | None, labels: Sequence[str]
+) -> tf.data.Dataset:
     features = parsing_spec(spec, list(spec.root))
-    features |= dict.fromkeys((TIME, REPEAT), features[ITEM_ROW])
+    features |= dict.fromkeys((TIME, REPEAT, *labels), features[ITEM_ROW])
     features[WEIGHT] = tf.io.FixedLenFeature([], tf.float32)
     weights = spec.of_role("weight")
 

@@ -1,5 +1,6 @@
 """Where everything is in a directory of prepared data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pydantic import TypeAdapter
 from tfrec.config import Section
 from tfrec.data.splits import EXAMPLE_PARTS, TEST, TRAIN, VALIDATION
 
-__all__ = ["TEST", "TRAIN", "VALIDATION", "Part", "PreparedData"]
+__all__ = ["TEST", "TRAIN", "VALIDATION", "ExampleFiles", "Part", "PreparedData"]
 
 
 class Part(Section):
@@ -23,6 +24,7 @@ class Part(Section):
       first: time of the first one, in seconds since 1970; none without an event.
       last: time of the last one.
       files: name of a file of Examples -> number of its Examples.
+      labelled: name of a file of labelled Examples -> number of its Examples; none without labels.
     """
 
     examples: int
@@ -30,6 +32,27 @@ class Part(Section):
     first: int | None
     last: int | None
     files: dict[str, int]
+    labelled: Mapping[str, int] = {}
+
+
+@dataclass(frozen=True)
+class ExampleFiles:
+    """Files of Examples of one kind, each in random order.
+
+    Attributes:
+      folder: their directory.
+      files: name of a file -> number of its Examples.
+      labelled: whether the Examples have labels.
+    """
+
+    folder: Path
+    files: Mapping[str, int]
+    labelled: bool = False
+
+    @property
+    def examples(self) -> int:
+        """The number of Examples in all files."""
+        return sum(self.files.values())
 
 
 _PARTS = TypeAdapter(dict[str, Part])
@@ -118,6 +141,12 @@ class PreparedData:
     def labelled(self, part: str) -> Path:
         """Directory of transformed Examples with labels, for rankers."""
         return self.path / "labelled" / part
+
+    def example_files(self, part: str, labelled: bool = False) -> ExampleFiles:
+        """The files of Examples of a part, of its events or with labels."""
+        if labelled:
+            return ExampleFiles(self.labelled(part), self.parts[part].labelled, labelled)
+        return ExampleFiles(self.examples(part), self.parts[part].files)
 
     def queries(self, part: str) -> Path:
         """Directory of Parquet files: raw queries of `validation` or `test`, and their answers."""

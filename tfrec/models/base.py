@@ -66,6 +66,11 @@ class Template(tfrs.Model):
         """
         return {}
 
+    @classmethod
+    def labels(cls, settings: Settings) -> tuple[str, ...]:
+        """Columns of labelled Examples (see `data.labels`) that it learns; none to learn events."""
+        return ()
+
     @abc.abstractmethod
     def use(self, features: Features) -> object:
         """Passes transformed features of the query and of one item through all networks."""

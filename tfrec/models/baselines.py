@@ -4,37 +4,34 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfrec.data.query_set import QuerySet
+from tfrec.data.interactions import Interactions
+from tfrec.models.closed_form import ClosedForm, HistoryRanker, OwnHistory, Popularity
 from tfrec.models.ranker import Ranker
 
 
-class Popularity:
-    """Ranks items by their number of training events, alike for every shopper."""
+def _of_counts(kind: type[ClosedForm]) -> Callable[[np.ndarray], Ranker]:
+    """Makes a ranker that needs to know no more than each item's training events, `[items]`."""
 
-    def __init__(self, item_counts: np.ndarray) -> None:
-        """Takes each item's number of training events, `[items]`."""
-        self._scores = item_counts.astype(np.float32)
+    def make(item_counts: np.ndarray) -> Ranker:
+        n_items = len(item_counts)
+        nobody = np.zeros(n_items, np.int64)
+        model = kind()
+        model.fit(
+            Interactions(
+                users=nobody,
+                items=np.arange(n_items),
+                weights=item_counts.astype(np.float32),
+                times=nobody,
+                n_users=1,
+                n_items=n_items,
+            )
+        )
+        return HistoryRanker(model, n_items)
 
-    def scores(self, queries: QuerySet) -> np.ndarray:
-        """Scores all items for some shoppers: `[shoppers, items]` float32."""
-        return np.tile(self._scores, (len(queries), 1))
-
-
-class OwnHistory:
-    """Ranks the items a shopper bought before by how often; it recommends no other."""
-
-    def __init__(self, item_counts: np.ndarray) -> None:
-        """Takes each item's number of training events, `[items]`, which decides between equals."""
-        self._tie_break = item_counts.astype(np.float32) / (item_counts.max(initial=0) + 1)
-
-    def scores(self, queries: QuerySet) -> np.ndarray:
-        """Scores all items for some shoppers: `[shoppers, items]` float32, -inf for the unseen."""
-        counts = np.zeros([len(queries), len(self._tie_break)], np.float32)
-        np.add.at(counts, queries.seen, 1)
-        return np.where(counts > 0, counts + self._tie_break, -np.inf)
+    return make
 
 
 BASELINES: dict[str, Callable[[np.ndarray], Ranker]] = {
-    "popularity": Popularity,
-    "own_history": OwnHistory,
+    "popularity": _of_counts(Popularity),
+    "own_history": _of_counts(OwnHistory),
 }

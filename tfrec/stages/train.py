@@ -7,10 +7,14 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from tfrec.data.prepared import PreparedData
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
 from tfrec.models.base import Template
-from tfrec.models.signatures import save_model
+from tfrec.models.catalogue_features import CatalogueFeatures
+from tfrec.models.ranking import RankingTemplate
+from tfrec.models.retrieval import RetrievalTemplate
+from tfrec.models.signatures import save_ranking_model, save_retrieval_model
 from tfrec.models.template import ModelConfig, load_template, source_digest
 from tfrec.stages.artifact import Artifact, produce
 from tfrec.stages.plan import plan
@@ -31,7 +35,7 @@ class TrainedModel(Artifact):
 
     @property
     def saved_model(self) -> Path:
-        """SavedModel; `save_model` names its signatures."""
+        """SavedModel; see `save_retrieval_model` and `save_ranking_model`."""
         return self.path / "saved_model"
 
 
@@ -83,11 +87,7 @@ def train(
         run_cluster(config, file, directory / "logs", _shown_by(reporter, config), reporter.tasks)
         reporter.step("saving")
         trained = _restore(job)
-        save_model(
-            trained,
-            tft.TFTransformOutput(str(job.data.transform)),
-            TrainedModel(directory).saved_model,
-        )
+        _save(trained, job.data, TrainedModel(directory).saved_model)
         return {
             "template": model.template,
             "strategy": config.strategy,
@@ -124,6 +124,17 @@ def _restore(job: TrainingJob) -> Template:
     status = tf.train.Checkpoint(model=model).restore(checkpoint)
     status.assert_existing_objects_matched().expect_partial()
     return model
+
+
+def _save(model: Template, data: PreparedData, path: Path) -> None:
+    transform = tft.TFTransformOutput(str(data.transform))
+    if isinstance(model, RetrievalTemplate):
+        save_retrieval_model(model, transform, path)
+    elif isinstance(model, RankingTemplate):
+        catalogue = CatalogueFeatures(model.spec, model.item_features, data)
+        save_ranking_model(model, transform, catalogue, path)
+    else:
+        raise TypeError(f"{type(model).__name__} is neither a retrieval nor a ranking template")
 
 
 def _summarise(job: TrainingJob) -> dict[str, Any]:

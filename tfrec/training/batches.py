@@ -29,18 +29,17 @@ class Batches:
           UserError: if the examples, or those of one worker, do not fill a batch.
         """
         self._job, self._config = job, job.training
-        parts = job.data.parts
-        self._train, validation = parts[TRAIN], parts[VALIDATION]
+        self._train, self._validation = job.example_files(TRAIN), job.example_files(VALIDATION)
+        self._labels = job.labels
         self.per_epoch = steps_per_epoch(self._train.examples, self._config.batch_size)
         self._shares = {
             "parameter_server": self._config.workers,
             "multi_worker_mirrored": self._config.workers,
         }.get(self._config.strategy, 1)
         check_shares(self._train.files.values(), self._config, self._shares)
-        self._validation = validation.files
-        self._validation_batch = self._fitting(validation.files.values())
+        self._validation_batch = self._fitting(self._validation.files.values())
         self.validation_steps = (
-            validation.examples // self._validation_batch if self._validation_batch else 0
+            self._validation.examples // self._validation_batch if self._validation_batch else 0
         )
 
     def training(
@@ -54,11 +53,11 @@ class Batches:
           worker_steps: `[workers]`, how many of them each worker of a cluster read.
         """
         config, parts = self._config, self._parts(strategy)
-        weight = example_weight(config, self._train.last or 0)
+        weight = example_weight(config, self._job.data.parts[TRAIN].last or 0)
 
         def read(start: int | tf.Tensor, share: tuple[int, int | tf.Tensor]) -> tf.data.Dataset:
             return read_shuffled(
-                self._job.data.examples(TRAIN),
+                self._train.folder,
                 self._train.files,
                 self._job.features,
                 self._per_reader(config.batch_size) // parts,
@@ -66,6 +65,7 @@ class Batches:
                 weight,
                 start * parts,
                 share,
+                self._labels,
             )
 
         def read_own(worker: tf.Tensor) -> tf.data.Dataset:
@@ -81,12 +81,13 @@ class Batches:
 
         def read(share: tuple[int, int | tf.Tensor]) -> tf.data.Dataset:
             return read_shuffled(
-                self._job.data.examples(VALIDATION),
-                self._validation,
+                self._validation.folder,
+                self._validation.files,
                 self._job.features,
                 max(1, self._per_reader(self._validation_batch) // parts),
                 seed=0,
                 share=share,
+                labels=self._labels,
             )
 
         return self._by_reader(strategy, read, lambda worker: read((self._config.workers, worker)))

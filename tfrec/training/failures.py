@@ -67,8 +67,9 @@ def translate(error: Exception, job: "TrainingJob") -> Exception:
 
 def _unreadable_files(job: "TrainingJob") -> Iterator[str]:
     """Reads all training examples; a line for each file that cannot be read."""
-    for name, examples in job.data.parts[TRAIN].files.items():
-        path = job.data.examples(TRAIN) / name
+    source = job.example_files(TRAIN)
+    for name, examples in source.files.items():
+        path = source.folder / name
         remedy = "remove the prepared data and run `tfrec prepare CONFIG` again"
         try:
             found = _count(path)

@@ -7,7 +7,7 @@ import pydantic
 import tensorflow_transform as tft
 
 from tfrec.config import Section
-from tfrec.data.prepared import TRAIN, PreparedData
+from tfrec.data.prepared import TRAIN, ExampleFiles, PreparedData
 from tfrec.embeddings.groups import group_tables
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
@@ -115,6 +115,22 @@ class TrainingJob(Section):
         model.make_variables()
         return model
 
-    def training_examples(self) -> int:
-        """Counts the training examples."""
-        return self.data.parts[TRAIN].examples
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns of labels that the template learns from."""
+        template, settings = load_template(self.model)
+        return template.labels(settings)
+
+    def example_files(self, part: str) -> ExampleFiles:
+        """The files of Examples that the template learns from.
+
+        Raises:
+          UserError: if it needs labels and the data have none.
+        """
+        found = self.data.example_files(part, labelled=bool(self.labels))
+        if part == TRAIN and found.labelled and not found.files:
+            raise UserError(
+                f"model.template: {self.model.template} learns from labelled examples, and none "
+                "were prepared; add data.labels, e.g. {kind: negatives}"
+            )
+        return found

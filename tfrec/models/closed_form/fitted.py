@@ -1,0 +1,72 @@
+"""What all models in closed form share: one call fits them, and arrays are all they keep."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+import numpy as np
+from scipy import sparse
+
+from tfrec.config import Section
+from tfrec.data.interactions import Interactions
+
+_FILE = "fitted.npz"
+
+Model = TypeVar("Model", bound="ClosedForm")
+
+
+class ClosedForm(ABC):
+    """A model that knows shoppers by their histories alone, so it serves those it never saw.
+
+    Attributes:
+      state: names of the attributes, all arrays, that `fit` makes.
+      settings: the model's own keys of a config.
+    """
+
+    class Settings(Section):
+        """No keys."""
+
+    state: ClassVar[tuple[str, ...]]
+    settings: Settings
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        """Takes the settings, by default the class's own."""
+        self.settings = settings or self.Settings()
+
+    @abstractmethod
+    def fit(self, interactions: Interactions) -> None:
+        """Learns from events, and forgets what an earlier call learned."""
+
+    @abstractmethod
+    def scores(self, histories: sparse.csr_matrix) -> np.ndarray:
+        """Scores all items for some shoppers.
+
+        Args:
+          histories: `[users, items]`, what each did before, as `Interactions.matrix` makes it.
+
+        Returns:
+          `[users, items]` float32, -inf for an item never to recommend.
+        """
+
+    def save(self, folder: Path) -> None:
+        """Writes settings and state into a folder, which is made if need be."""
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = folder / f"scratch-{_FILE}"
+        arrays = {name: getattr(self, name) for name in self.state}
+        np.savez(scratch, settings=np.array(self.settings.model_dump_json()), **arrays)
+        scratch.rename(folder / _FILE)
+
+    @classmethod
+    def load(cls: type[Model], folder: Path) -> Model:
+        """Reads what a model of this class wrote into a folder."""
+        with np.load(folder / _FILE) as saved:
+            model = cls(cls.Settings.model_validate_json(saved["settings"].item()))
+            for name in cls.state:
+                setattr(model, name, saved[name])
+        return model
+
+
+def presence(histories: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The same pairs of shopper and item, each with the value 1 (float32)."""
+    ones = np.ones(histories.nnz, np.float32)
+    return sparse.csr_matrix((ones, histories.indices, histories.indptr), histories.shape)

@@ -1,0 +1,114 @@
+"""What templates have in common that predict what becomes of an item that is shown."""
+
+import abc
+from typing import Literal
+
+import tensorflow as tf
+import tf_keras
+
+from tfrec.embeddings.features import Features
+from tfrec.errors import UserError
+from tfrec.features.parsing import LABEL
+from tfrec.models.base import ModelInputs, Template, select
+
+TAKEN = "taken"
+"""The task of a ranker that learns from labelled Examples: whether the item is taken."""
+
+
+class RankingTemplate(Template):
+    """Predicts numbers for a shopper, a moment and an item from all their features at once.
+
+        prediction of a task = link(head of the task(interaction(features)))
+
+    By default it has one task, and learns from labelled Examples (`data.labels`) whether an item is
+    taken: the link is the logistic function and the loss cross-entropy. With `label`, a feature of
+    that role such as a rating, it learns that number from the events by squared error. A subclass
+    says what the interaction is.
+
+    Attributes:
+      tasks: task -> the column that it predicts.
+      link: what makes a prediction of a head's output.
+    """
+
+    class Settings(Template.Settings):
+        """The template's own keys of the `model` section.
+
+        Attributes:
+          label: feature of role label to predict; by default, whether the item is taken.
+        """
+
+        label: str | None = None
+
+    settings: Settings
+
+    def __init__(self, inputs: ModelInputs, settings: Settings) -> None:
+        """Makes the tables and the networks.
+
+        Raises:
+          UserError: if `label` is no label.
+        """
+        super().__init__(inputs, settings)
+        label, labels = settings.label, inputs.spec.of_role("label")
+        if label is not None and label not in labels:
+            raise UserError(
+                f"model.label: {label!r} is no feature of role label; "
+                f"those are {', '.join(labels) or 'none'}"
+            )
+        self.tasks = {label: label} if label else {TAKEN: LABEL}
+        self.link: Literal["logistic", "identity"] = "identity" if label else "logistic"
+        self._interaction = self.interaction()
+        self._heads = self.heads()
+
+    @classmethod
+    def labels(cls, settings: Template.Settings) -> tuple[str, ...]:
+        """Whether the item was taken, unless it predicts a feature of the events."""
+        return (LABEL,) if getattr(settings, "label", None) is None else ()
+
+    @abc.abstractmethod
+    def interaction(self) -> tf_keras.layers.Layer:
+        """Makes the network from embedded features, a dictionary, to `[batch, any]`."""
+
+    def heads(self) -> dict[str, tf_keras.layers.Layer]:
+        """Makes the network of each task from what `interaction` returns to `[batch, 1]`."""
+        return {task: tf_keras.layers.Dense(1, dtype="float32", name=task) for task in self.tasks}
+
+    def rank(self, features: Features) -> dict[str, tf.Tensor]:
+        """Predicts the labels of examples from their transformed features.
+
+        Args:
+          features: of roles user, context and item, all of `[batch]`.
+
+        Returns:
+          Task -> `[batch]` float32: probabilities, or numbers like those of the label.
+        """
+        outputs = self.head_outputs(features)
+        if self.link == "identity":
+            return outputs
+        return {task: tf.sigmoid(output) for task, output in outputs.items()}
+
+    def use(self, features: Features) -> object:
+        """Predicts."""
+        return self.head_outputs(features)
+
+    def head_outputs(self, features: Features, training: bool = False) -> dict[str, tf.Tensor]:
+        """What the heads say, before the link: task -> `[batch]`."""
+        wanted = select(features, [*self.query_features, *self.item_features])
+        embedded = self.embedding(wanted, training=training)
+        shared = self._interaction(embedded, training=training)
+        return {task: head(shared)[:, 0] for task, head in self._heads.items()}
+
+    def example_losses(self, inputs: Features, training: bool = False) -> tf.Tensor:
+        """The sum over the tasks of cross-entropy or squared error; see the base class."""
+        return tf.add_n(
+            [
+                self.task_losses(inputs[self.tasks[task]], output)
+                for task, output in self.head_outputs(inputs, training).items()
+            ]
+        )
+
+    def task_losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """The loss of one task for each example, `[batch]`, from what its head says."""
+        labels = tf.cast(labels, tf.float32)
+        if self.link == "logistic":
+            return tf.nn.sigmoid_cross_entropy_with_logits(labels, outputs)
+        return tf.math.squared_difference(labels, outputs)
