@@ -316,6 +316,7 @@ def test_impressions_are_labelled_by_what_followed_within_the_part(
     found = {example[TIME][0]: example for example in read_all_examples(busy.labelled(part))}
 
     assert sorted(found) == sorted(row["at"] for row in shown)
+    assert busy.example_files(part, labelled=True).examples == len(shown)
     labels = Counter()
     for row, expected in zip(shown, graph, strict=True):
         taken = any(

@@ -109,7 +109,7 @@ def test_the_command_line_serves_and_asks(run: Run) -> None:
     process = subprocess.Popen(
         [*command, "--port", "0", "--rest_api_port", "0"], stdout=subprocess.PIPE, text=True
     )
-    timer = threading.Timer(120, process.kill)
+    timer = threading.Timer(240, process.kill)
     timer.start()
     try:
         assert process.stdout is not None

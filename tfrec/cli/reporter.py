@@ -139,18 +139,32 @@ def show_stages(experiment: "Experiment") -> None:
 
 
 def show_metrics(experiment: "Experiment") -> None:
-    """Prints the evaluation: one table per slice, one row per ranker."""
-    metrics = experiment.evaluation.manifest.summary["metrics"]
-    slices = next(iter(metrics.values()))
-    for name, first in slices.items():
+    """Prints the evaluation: one table per slice, two rows per ranker: means, half intervals."""
+    summary = experiment.evaluation.manifest.summary
+    metrics, protocol = summary["metrics"], summary.get("protocol", {})
+    ranked = protocol.get("candidates", "full catalogue")
+    for name, first in next(iter(metrics.values())).items():
+        title = f"Test window, slice {name}: {first['users']:,} shoppers"
+        if "/" in name and first["users"] < protocol["min_users"]:
+            Console().print(f"{title}: too small, fewer than {protocol['min_users']:,}")
+            continue
         columns = [metric for metric in first if metric != "users"]
-        title = f"Test window, slice {name}: {first['users']:,} shoppers, full catalogue"
-        table = Table("ranker", *columns, title=title)
+        table = Table("ranker", *columns, title=f"{title}, {ranked}")
         for ranker, by_slice in metrics.items():
             table.add_row(ranker, *(_figure(by_slice[name][metric]) for metric in columns))
+            intervals = summary.get("intervals", {}).get(ranker, {}).get(name)
+            if intervals:
+                halves = (_half(intervals.get(metric)) for metric in columns)
+                table.add_row("  ± 95 %", *halves, style="dim")
         Console().print(table)
 
 
 def _figure(value: float | None) -> str:
     """A metric without a shopper to measure it on is none."""
     return "-" if value is None else f"{value:.4f}"
+
+
+def _half(interval: list[float | None] | None) -> str:
+    """Half the width of an interval; coverage and such have none."""
+    low, high = interval or (None, None)
+    return "" if low is None or high is None else f"{(high - low) / 2:.4f}"

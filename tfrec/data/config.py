@@ -150,10 +150,10 @@ class LastOutSplit(Section):
 
 
 class RandomSplit(Section):
-    """A random share of each shopper's events, whatever their time."""
+    """A random share of each shopper's events, whatever their time; validation may have none."""
 
     kind: Literal["random"]
-    validation: Share = 0.1
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.1
     test: Share = 0.1
 
 

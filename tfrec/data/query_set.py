@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from tfrec.data.events import USER
+from tfrec.data.prepared import TEST, VALIDATION, PreparedData
 from tfrec.data.queries import RELEVANT, SEEN
 from tfrec.errors import UserError
 
@@ -35,6 +36,12 @@ class QuerySet:
         if not len(queries):
             raise UserError(f"data.split.{folder.name}: no event is in this window; lengthen it")
         return queries
+
+    @classmethod
+    def read_held_out(cls, data: PreparedData) -> "QuerySet":
+        """Reads queries to try things on: those of validation, or of test where there are none."""
+        part = VALIDATION if data.parts[VALIDATION].examples else TEST
+        return cls.read(data.queries(part))
 
     def __len__(self) -> int:
         """The number of shoppers."""

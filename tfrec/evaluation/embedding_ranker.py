@@ -13,7 +13,7 @@ class EmbeddingRanker:
         """Takes a loaded SavedModel of a trained model, and the items' `[items, dim]` vectors."""
         self._embed_query = model.signatures["embed_query"]
         self._features = list(self._embed_query.structured_input_signature[1])
-        self._items = items
+        self._items = tf.constant(items)
 
     def embed(self, queries: QuerySet) -> np.ndarray:
         """Embeds raw queries as a client would send them: `[shoppers, dim]` float32."""
@@ -24,4 +24,6 @@ class EmbeddingRanker:
 
     def scores(self, queries: QuerySet) -> np.ndarray:
         """Scores all items for some shoppers: `[shoppers, items]` float32."""
-        return self.embed(queries) @ self._items.T
+        # On two cores, TensorFlow's product took a half to a tenth of the time of NumPy's.
+        scores = tf.linalg.matmul(self.embed(queries), self._items, transpose_b=True)
+        return np.asarray(memoryview(scores))  # the same memory, which is not to be written to

@@ -25,12 +25,7 @@ class CatalogueFeatures(tf.Module):
         super().__init__()
         ids = np.asarray(Catalogue(data.catalogue).ids, dtype=object)
         self.items = len(ids)
-        self._rows = tf.lookup.StaticHashTable(
-            tf.lookup.KeyValueTensorInitializer(
-                tf.constant(ids), tf.range(len(ids), dtype=tf.int64)
-            ),
-            default_value=-1,
-        )
+        self._rows = row_table(ids)
         parsing = parsing_spec(spec, names)
         batches = [
             tf.io.parse_example(examples, parsing) for examples in read_serialized(data.items)
@@ -46,6 +41,13 @@ class CatalogueFeatures(tf.Module):
     def __call__(self, rows: tf.Tensor) -> Features:
         """Takes the features of `[n]` rows."""
         return {name: tf.gather(_column(held), rows) for name, held in self._columns.items()}
+
+
+def row_table(ids: Sequence[str] | np.ndarray) -> tf.lookup.StaticHashTable:
+    """A table from the items' ids, given by row, to their rows; -1 for an unknown id."""
+    keys = tf.constant(np.asarray(ids, dtype=object))
+    rows = tf.range(len(ids), dtype=tf.int64)
+    return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, rows), -1)
 
 
 def _held(column: tf.Tensor | tf.RaggedTensor) -> list[tf.Variable]:

@@ -10,11 +10,13 @@ import tensorflow_transform as tft
 from tfrec.features.parsing import parsing_spec
 from tfrec.features.signature import raw_inputs, sparse_inputs
 from tfrec.models.base import Template
-from tfrec.models.catalogue_features import CatalogueFeatures
+from tfrec.models.catalogue_features import CatalogueFeatures, row_table
+from tfrec.models.closed_form import ClosedForm
 from tfrec.models.ranking import RankingTemplate
 from tfrec.models.retrieval import RetrievalTemplate
 
 EMBEDDING, SCORES, ITEMS = "embedding", "scores", "items"
+EMBED_QUERY, SCORE_CATALOGUE, RANK = "embed_query", "score_catalogue", "rank"
 _EXAMPLES = tf.TensorSpec([None], tf.string, "examples")
 
 
@@ -63,6 +65,33 @@ def save_ranking_model(
     """
     layer = transform.transform_features_layer()
     _save(model, layer, _ranking(model, layer, catalogue), path, catalogue)
+
+
+def save_fitted_model(
+    model: ClosedForm, history: str, ids: Sequence[str] | np.ndarray, path: Path
+) -> None:
+    """Saves a fitted model with the signature `score_catalogue`.
+
+    It takes one raw feature, `history`: strings `[batch, n]`, the ids of items a shopper chose
+    before, filled up with empty strings; unknown ids are passed over. It returns `scores`, float32
+    `[batch, items]`.
+
+    Args:
+      model: a fitted model.
+      history: name of the feature.
+      ids: the items' ids by row.
+      path: directory to write.
+    """
+    module = tf.Module()
+    module.scorer = model.in_graph()
+    module.rows = row_table(ids)
+    raw = {history: tf.TensorSpec([None, None], tf.string, history)}
+
+    @tf.function(autograph=False, input_signature=[raw])
+    def score_catalogue(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {SCORES: module.scorer(module.rows.lookup(inputs[history]))}
+
+    tf.saved_model.save(module, str(path), signatures={SCORE_CATALOGUE: score_catalogue})
 
 
 def _save(

@@ -15,9 +15,13 @@ import pydantic
 from tfrec.config import Section, validate
 from tfrec.errors import UserError
 from tfrec.models.base import Template
+from tfrec.models.closed_form import ClosedForm
 
 _FILE_MODULE = "tfrec_template_"
 """What the names of modules that were imported by their path begin with."""
+
+
+AnyTemplate = type[Template] | type[ClosedForm]
 
 
 class ModelConfig(Section):
@@ -37,7 +41,7 @@ class ModelConfig(Section):
         return self.model_extra or {}
 
 
-def load_template(config: ModelConfig) -> tuple[type[Template], Template.Settings]:
+def load_template(config: ModelConfig) -> tuple[AnyTemplate, Section]:
     """Imports a template and validates its settings.
 
     Args:
@@ -53,7 +57,7 @@ def load_template(config: ModelConfig) -> tuple[type[Template], Template.Setting
     if not separator:
         module_name, _, name = config.template.rpartition(".")
     template = getattr(_import(module_name, config.template), name, None)
-    if not (isinstance(template, type) and issubclass(template, Template)):
+    if not (isinstance(template, type) and issubclass(template, Template | ClosedForm)):
         raise UserError(
             f"model.template: {config.template!r} is no template; "
             "name a subclass of tfrec.models.Template"
@@ -61,7 +65,7 @@ def load_template(config: ModelConfig) -> tuple[type[Template], Template.Setting
     return template, validate(template.Settings, config.settings, "model")
 
 
-def reference(template: type[Template]) -> str:
+def reference(template: AnyTemplate) -> str:
     """Names a class so that `load_template` finds it again, in another process too."""
     module = template.__module__
     if module != "__main__" and not module.startswith(_FILE_MODULE):
@@ -69,7 +73,7 @@ def reference(template: type[Template]) -> str:
     return f"{Path(inspect.getfile(template)).resolve()}:{template.__qualname__}"
 
 
-def source_digest(template: type[Template]) -> str:
+def source_digest(template: AnyTemplate) -> str:
     """Digest of the file that defines a template: an edited template is another one."""
     return hashlib.sha256(Path(inspect.getfile(template)).read_bytes()).hexdigest()
 

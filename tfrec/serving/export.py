@@ -8,12 +8,14 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
+from tfrec.models.signatures import EMBED_QUERY, RANK, SCORE_CATALOGUE
 from tfrec.retrieval.index import NO_ITEM
 from tfrec.serving.warmup import WARMUP_FILE
 
 IDS, SCORES = "ids", "scores"
 K, EXCLUDE = "k", "exclude"
-RECOMMEND, DEFAULT, EMBED_QUERY = "recommend", "serving_default", "embed_query"
+RECOMMEND, DEFAULT = "recommend", "serving_default"
+_OWN = (EMBED_QUERY, SCORE_CATALOGUE, RANK)
 
 
 def export_bundle(
@@ -27,7 +29,7 @@ def export_bundle(
         return, filled up with empty strings. It returns `ids`, strings `[batch, k]`, and `scores`,
         float32 `[batch, k]`, best first; an empty id stands behind the last item that is left.
       - `serving_default` is the same with `k = default_k` and nothing excluded.
-      - `embed_query` returns `embedding`, float32 `[batch, dim]`.
+      - `embed_query` and `rank` are the model's own, where it has them.
 
     Args:
       model: SavedModel of a trained model.
@@ -46,15 +48,16 @@ def export_bundle(
         ),
         default_value=NO_ITEM,
     )
-    embed = module.model.signatures[EMBED_QUERY]
-    features = embed.structured_input_signature[1]
+    own = {name: module.model.signatures[name] for name in _OWN if name in module.model.signatures}
+    ask = own.get(EMBED_QUERY) or own[SCORE_CATALOGUE]
+    features = ask.structured_input_signature[1]
 
     def recommend(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         raw = dict(inputs)
         k, exclude = raw.pop(K), module.rows.lookup(raw.pop(EXCLUDE))
         check = tf.debugging.Assert((k >= 1) & (k <= len(item_ids)), [_refusal(k, len(item_ids))])
         with tf.control_dependencies([check]):
-            (queries,) = embed(**raw).values()
+            (queries,) = ask(**raw).values()
             rows, scores = module.index.search(queries, k, exclude)
         ids = tf.where(rows == NO_ITEM, "", tf.gather(module.ids, tf.maximum(rows, 0)))
         return {IDS: ids, SCORES: scores}
@@ -76,7 +79,7 @@ def export_bundle(
         signatures={
             DEFAULT: tf.function(recommend_by_default, input_signature=[features]),
             RECOMMEND: tf.function(recommend, input_signature=[{**features, **choices}]),
-            EMBED_QUERY: embed,
+            **own,
         },
         options=tf.saved_model.SaveOptions(namespace_whitelist=["Scann"]),
     )

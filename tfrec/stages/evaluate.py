@@ -3,14 +3,26 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
 import tensorflow as tf
 
+from tfrec.config import validate
+from tfrec.data.catalogue import Catalogue
+from tfrec.data.config import DataConfig
+from tfrec.data.interactions import read_interactions
 from tfrec.data.prepared import TEST, TRAIN, PreparedData
 from tfrec.data.query_set import QuerySet
+from tfrec.errors import UserError
+from tfrec.evaluation.catalogue_ranker import CatalogueRanker
 from tfrec.evaluation.config import EvaluationConfig
 from tfrec.evaluation.embedding_ranker import EmbeddingRanker
-from tfrec.evaluation.full_ranking import evaluate as evaluate_ranker
+from tfrec.evaluation.evaluator import evaluate as measure
+from tfrec.evaluation.measures import Items
 from tfrec.models.baselines import BASELINES
+from tfrec.models.closed_form import HistoryRanker
 from tfrec.models.ranker import Ranker
 from tfrec.stages.artifact import Artifact, produce
 from tfrec.stages.index import ItemIndex
@@ -20,6 +32,15 @@ from tfrec.stages.train import TrainedModel
 MODEL = "model"
 
 
+class EvaluationArtifact(Artifact):
+    """Measurements of a model and its baselines; the manifest's summary holds the means."""
+
+    @property
+    def values(self) -> Path:
+        """Parquet table of every shopper's values; see `Evaluation.table`."""
+        return self.path / "values.parquet"
+
+
 def evaluate(
     config: EvaluationConfig,
     prepared: Artifact,
@@ -27,8 +48,8 @@ def evaluate(
     indexed: ItemIndex,
     output: Path,
     reporter: Reporter | None = None,
-) -> Artifact:
-    """Ranks the whole catalogue for every shopper of the test window.
+) -> EvaluationArtifact:
+    """Measures the model and its baselines on the shoppers of the test window.
 
     Args:
       config: the `evaluation` section.
@@ -39,10 +60,10 @@ def evaluate(
       reporter: hears of the steps.
 
     Returns:
-      The artefact; its summary holds ranker -> slice -> metric -> value.
+      The artefact; its summary is that of `Evaluation.summary`.
 
     Raises:
-      UserError: if a cutoff is longer than the catalogue.
+      UserError: if the protocol does not fit the catalogue or the queries.
     """
     reporter = reporter or Reporter()
 
@@ -52,13 +73,59 @@ def evaluate(
         embeddings = indexed.embeddings()
         model = tf.saved_model.load(str(trained.saved_model))
         counts = data.item_counts(TRAIN)
-        rankers: dict[str, Ranker] = {MODEL: EmbeddingRanker(model, embeddings)}
-        rankers |= {name: BASELINES[name](counts) for name in config.baselines}
-        results = {}
-        for done, (name, ranker) in enumerate(rankers.items()):
-            reporter.progress(f"ranking the catalogue: {name}", done, len(rankers))
-            results[name] = evaluate_ranker(ranker, queries, config.k)
-        return {"metrics": results}
+        rankers: dict[str, Ranker] = {MODEL: _ranker(model, embeddings)}
+        rankers |= _baselines(config, prepared, reporter)
+        items = Items(counts, embeddings, _categories(data, config.categories))
+
+        def progress(name: str, done: int, total: int) -> None:
+            reporter.progress(f"ranking for each shopper: {name}", done, total)
+
+        found = measure(rankers, queries, items, config, progress)
+        pa.parquet.write_table(found.table(), EvaluationArtifact(directory).values)
+        reporter.step("intervals and comparisons")
+        return found.summary()
 
     inputs = {"prepare": prepared.manifest.id, "index": indexed.manifest.id}
-    return produce("evaluate", config.model_dump(mode="json"), inputs, output, make)
+    made = produce("evaluate", config.model_dump(mode="json"), inputs, output, make)
+    return EvaluationArtifact(made.path)
+
+
+def _ranker(model: tf.Module, embeddings: np.ndarray | None) -> Ranker:
+    return CatalogueRanker(model) if embeddings is None else EmbeddingRanker(model, embeddings)
+
+
+def _baselines(
+    config: EvaluationConfig, prepared: Artifact, reporter: Reporter
+) -> dict[str, Ranker]:
+    """Fits the baselines on the training events."""
+    if not config.baselines:
+        return {}
+    data = validate(DataConfig, prepared.manifest.config["data"], "data")
+    interactions = read_interactions(PreparedData(prepared.path), data)
+    rankers: dict[str, Ranker] = {}
+    for name, settings in config.baselines.items():
+        reporter.step(f"fitting {name}")
+        kind = BASELINES[name]
+        fitted = kind(kind.Settings.model_validate(settings))
+        fitted.fit(interactions)
+        rankers[name] = HistoryRanker(fitted, interactions.n_items)
+    return rankers
+
+
+def _categories(data: PreparedData, feature: str | None) -> np.ndarray | None:
+    """Numbers that tell the values of an item feature apart: `[items]`, one for missing."""
+    if feature is None:
+        return None
+    table = Catalogue(data.catalogue).table
+    features = [name for name in table.column_names if not name.startswith("_")]
+    if feature not in features:
+        raise UserError(
+            f"evaluation.categories: {feature!r} is no feature of the catalogue; known: "
+            f"{', '.join(features) or 'none'}"
+        )
+    column = table[feature].combine_chunks()
+    if pa.types.is_nested(column.type):
+        raise UserError(
+            f"evaluation.categories: {feature} holds lists; name a feature with one value"
+        )
+    return pc.fill_null(column.dictionary_encode().indices, -1).to_numpy()

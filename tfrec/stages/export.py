@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfrec.data.catalogue import Catalogue
-from tfrec.data.prepared import VALIDATION, PreparedData
+from tfrec.data.prepared import PreparedData
 from tfrec.data.query_set import QuerySet
 from tfrec.serving.config import ServingConfig
 from tfrec.serving.export import EXCLUDE, K, export_bundle, write_warmup
@@ -67,7 +67,7 @@ def export(
             trained.saved_model, indexed.saved_model, list(catalogue.ids), config.k, bundle
         )
         reporter.step("writing warm-up requests")
-        queries = QuerySet.read(data.queries(VALIDATION))
+        queries = QuerySet.read_held_out(data)
         write_warmup(bundle, config.name, _warmup(queries, min(config.k, len(catalogue))))
         size = sum(file.stat().st_size for file in bundle.rglob("*") if file.is_file())
         return {

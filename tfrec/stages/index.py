@@ -6,18 +6,23 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfrec.data.catalogue import Catalogue
 from tfrec.data.input_pipeline import read_serialized
-from tfrec.data.prepared import VALIDATION, PreparedData
+from tfrec.data.prepared import PreparedData
 from tfrec.data.query_set import QuerySet
 from tfrec.evaluation.embedding_ranker import EmbeddingRanker
-from tfrec.models.signatures import EMBEDDING
+from tfrec.models.signatures import EMBEDDING, SCORE_CATALOGUE
 from tfrec.retrieval.brute_force import BruteForce
 from tfrec.retrieval.config import IndexConfig
+from tfrec.retrieval.index import Index
 from tfrec.retrieval.measure import measure_latency
 from tfrec.retrieval.scann_index import Scann, keep_promise
+from tfrec.retrieval.scored import Scored
 from tfrec.stages.artifact import Artifact, produce
 from tfrec.stages.reporter import Reporter
 from tfrec.stages.train import TrainedModel
+
+_EMBEDDINGS = "embeddings.npy"
 
 
 class ItemIndex(Artifact):
@@ -28,9 +33,13 @@ class ItemIndex(Artifact):
         """SavedModel with a function `search(queries, k, exclude)`."""
         return self.path / "saved_model"
 
-    def embeddings(self) -> np.ndarray:
-        """Reads the items' vectors: `[items, dim]` float32 by row of the catalogue."""
-        return np.load(self.path / "embeddings.npy")
+    def embeddings(self) -> np.ndarray | None:
+        """Reads the items' vectors: `[items, dim]` float32 by row of the catalogue.
+
+        There are none of a model that scores the whole catalogue.
+        """
+        file = self.path / _EMBEDDINGS
+        return np.load(file) if file.exists() else None
 
 
 def index(
@@ -41,6 +50,8 @@ def index(
     reporter: Reporter | None = None,
 ) -> ItemIndex:
     """Embeds the catalogue, indexes it, and measures the index on validation queries.
+
+    A model that scores the whole catalogue itself needs no more than to have the best chosen.
 
     Args:
       config: the `index` section.
@@ -60,15 +71,19 @@ def index(
     def make(directory: Path) -> dict[str, Any]:
         data = PreparedData(prepared.path)
         model = tf.saved_model.load(str(trained.saved_model))
+        if SCORE_CATALOGUE in model.signatures:
+            items = len(Catalogue(data.catalogue))
+            _save(Scored(items), items, ItemIndex(directory).saved_model)
+            return {"items": items, "kind": "scored by the model"}
         reporter.step("embedding the catalogue")
         embed = model.signatures["embed_item_examples"]
         batches = read_serialized(data.items)
         embeddings = np.concatenate([embed(examples=b)[EMBEDDING].numpy() for b in batches])
-        np.save(ItemIndex(directory).path / "embeddings.npy", embeddings)
+        np.save(directory / _EMBEDDINGS, embeddings)
         reporter.step("building the index")
         built = Scann(embeddings)
         reporter.step("measuring recall against exact search")
-        queries = QuerySet.read(data.queries(VALIDATION))
+        queries = QuerySet.read_held_out(data)
         vectors = EmbeddingRanker(model, embeddings).embed(queries)
         exact = BruteForce(tf.constant(embeddings))
         recall = keep_promise(built, exact, vectors, config.promise)
@@ -87,7 +102,7 @@ def index(
     return ItemIndex(produce("index", config.model_dump(mode="json"), inputs, output, make).path)
 
 
-def _save(built: Scann, dim: int, path: Path) -> None:
+def _save(built: Index, dim: int, path: Path) -> None:
     module = tf.Module()
     module.index = built
     module.search = tf.function(

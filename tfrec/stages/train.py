@@ -2,19 +2,24 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from tfrec.config import validate
+from tfrec.data.catalogue import Catalogue
+from tfrec.data.config import DataConfig
+from tfrec.data.interactions import read_interactions
 from tfrec.data.prepared import PreparedData
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
 from tfrec.models.base import Template
 from tfrec.models.catalogue_features import CatalogueFeatures
+from tfrec.models.closed_form import ClosedForm
 from tfrec.models.ranking import RankingTemplate
 from tfrec.models.retrieval import RetrievalTemplate
-from tfrec.models.signatures import save_ranking_model, save_retrieval_model
+from tfrec.models.signatures import save_fitted_model, save_ranking_model, save_retrieval_model
 from tfrec.models.template import ModelConfig, load_template, source_digest
 from tfrec.stages.artifact import Artifact, produce
 from tfrec.stages.plan import plan
@@ -68,7 +73,10 @@ def train(
         resume, or training failed.
     """
     reporter = reporter or Reporter()
-    template, _ = load_template(model)
+    template, settings = load_template(model)
+    if issubclass(template, ClosedForm):
+        fitted = cast(type[ClosedForm], template)(cast(ClosedForm.Settings, settings))
+        return _fit(fitted, model, features, prepared, output, reporter)
 
     def make(directory: Path) -> dict[str, Any]:
         job = TrainingJob(
@@ -104,6 +112,50 @@ def train(
     if config.warm_start:
         inputs["warm_start"] = _id_of(config.warm_start)
     return TrainedModel(produce("train", sections, inputs, output, make, True, resume).path)
+
+
+def _fit(
+    fitted: ClosedForm,
+    model: ModelConfig,
+    features: FeatureSpec,
+    prepared: Artifact,
+    output: Path,
+    reporter: Reporter,
+) -> TrainedModel:
+    """Fits a model in closed form in this process, and saves it."""
+    config = validate(DataConfig, prepared.manifest.config["data"], "data")
+    history = _history(features, config.item, model)
+
+    def make(directory: Path) -> dict[str, Any]:
+        data = PreparedData(prepared.path)
+        reporter.step("reading training events")
+        interactions = read_interactions(data, config)
+        reporter.step(f"fitting {len(interactions):,} events")
+        fitted.fit(interactions)
+        reporter.step("saving")
+        ids = Catalogue(data.catalogue).ids
+        save_fitted_model(fitted, history, ids, TrainedModel(directory).saved_model)
+        return {
+            "template": model.template,
+            "strategy": "closed form",
+            "parameters": sum(getattr(fitted, name).size for name in fitted.state),
+            "events": len(interactions),
+        }
+
+    sections = {"model": model.model_dump(mode="json"), "history": history}
+    inputs = {"prepare": prepared.manifest.id, "template": source_digest(type(fitted))}
+    return TrainedModel(produce("train", sections, inputs, output, make).path)
+
+
+def _history(features: FeatureSpec, item: str, model: ModelConfig) -> str:
+    """The feature in which a request says what a shopper chose before: the longest history."""
+    histories = {n: f.last for n, f in features.sequences.items() if f.of == item}
+    if not histories:
+        raise UserError(
+            f"model.template: {model.template} scores items from a history; add one to features, "
+            f"e.g. recent: {{role: user, kind: sequence, of: {item}, last: 50}}"
+        )
+    return max(histories, key=lambda name: histories[name])
 
 
 def _shown_by(reporter: Reporter, config: TrainingConfig) -> Callable[[Progress], None]:

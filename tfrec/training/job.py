@@ -102,7 +102,7 @@ class TrainingJob(Section):
 
     def build_model(self) -> Template:
         """Makes the template and all its variables."""
-        template, settings = load_template(self.model)
+        template, settings = self._template
         tables, counts = self.tables, self.data.item_counts(TRAIN)
         inputs = ModelInputs(
             spec=self.features,
@@ -116,9 +116,16 @@ class TrainingJob(Section):
         return model
 
     @property
+    def _template(self) -> tuple[type[Template], Template.Settings]:
+        template, settings = load_template(self.model)
+        assert issubclass(template, Template)
+        assert isinstance(settings, Template.Settings)
+        return template, settings
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The columns of labels that the template learns from."""
-        template, settings = load_template(self.model)
+        template, settings = self._template
         return template.labels(settings)
 
     def example_files(self, part: str) -> ExampleFiles:

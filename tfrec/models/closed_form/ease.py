@@ -4,13 +4,15 @@ from typing import Annotated
 
 import numpy as np
 import psutil
+import tensorflow as tf
 from pydantic import Field
 from scipy import sparse
 from scipy.linalg import lapack
 
 from tfrec.data.interactions import Interactions
 from tfrec.errors import UserError
-from tfrec.models.closed_form.fitted import ClosedForm, presence
+from tfrec.models.closed_form.fitted import ClosedForm, Scorer, presence
+from tfrec.models.closed_form.histories import distinct
 
 _COLUMNS = 512  # of the Gram matrix made at once
 _BYTES_PER_PAIR = 16  # the Gram matrix in double precision, and its inverse twice in single
@@ -65,9 +67,34 @@ class EASE(ClosedForm):
         scores[:, self.items] = presence(histories)[:, self.items] @ self.weights
         return scores
 
+    def in_graph(self) -> Scorer:
+        """See the base class."""
+        return _Linear(self.items, self.weights, int(self.n_items))
+
     def _kept(self, counts: np.ndarray) -> np.ndarray:
         by_popularity = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
         return np.sort(by_popularity[: self.settings.most_items])
+
+
+class _Linear(Scorer):
+    def __init__(self, items: np.ndarray, weights: np.ndarray, n_items: int) -> None:
+        super().__init__()
+        places = np.full(n_items, -1)
+        places[items] = np.arange(len(items))
+        self._places = tf.Variable(places, trainable=False)  # [items], among those kept
+        self._weights = tf.Variable(weights, trainable=False)
+
+    def __call__(self, rows: tf.Tensor) -> tf.Tensor:
+        known = tf.where(rows < 0, rows, tf.gather(self._places, tf.maximum(rows, 0)))
+        known = distinct(known)
+        cells = tf.where(known >= 0)  # [n, 2]
+        columns = tf.gather_nd(known, cells)
+        shape = tf.stack([tf.shape(rows, tf.int64)[0], tf.shape(self._weights, tf.int64)[0]])
+        indices = tf.stack([cells[:, 0], columns], 1)
+        histories = tf.SparseTensor(indices, tf.ones([tf.size(columns)]), shape)
+        kept = tf.sparse.sparse_dense_matmul(histories, self._weights)
+        scores = tf.gather(kept, tf.maximum(self._places, 0), axis=1)
+        return tf.where(self._places < 0, -np.inf, scores)
 
 
 def _check_memory(items: int, free: int) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import numpy as np
+import tensorflow as tf
 from scipy import sparse
 
 from tfrec.config import Section
@@ -13,6 +14,21 @@ from tfrec.data.interactions import Interactions
 _FILE = "fitted.npz"
 
 Model = TypeVar("Model", bound="ClosedForm")
+
+
+class Scorer(tf.Module):
+    """Scores all items for histories, by stock TensorFlow operations."""
+
+    @abstractmethod
+    def __call__(self, rows: tf.Tensor) -> tf.Tensor:
+        """Scores all items.
+
+        Args:
+          rows: `[batch, n]` int64, the items of each history, -1 where there is none.
+
+        Returns:
+          `[batch, items]` float32, -inf for an item never to recommend.
+        """
 
 
 class ClosedForm(ABC):
@@ -47,6 +63,10 @@ class ClosedForm(ABC):
         Returns:
           `[users, items]` float32, -inf for an item never to recommend.
         """
+
+    @abstractmethod
+    def in_graph(self) -> "Scorer":
+        """The same scores, but for ties, as a module that goes into a SavedModel."""
 
     def save(self, folder: Path) -> None:
         """Writes settings and state into a folder, which is made if need be."""

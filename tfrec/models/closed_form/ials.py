@@ -8,7 +8,8 @@ from pydantic import Field
 from scipy import sparse
 
 from tfrec.data.interactions import Interactions
-from tfrec.models.closed_form.fitted import ClosedForm, presence
+from tfrec.models.closed_form.fitted import ClosedForm, Scorer, presence
+from tfrec.models.closed_form.histories import distinct
 from tfrec.models.closed_form.padding import blocks, padded
 
 _FLOATS = 1 << 20  # of gathered factors at once: what stays in the cache
@@ -83,6 +84,10 @@ class IALS(ClosedForm):
         scores[:, ~self.item_vectors.any(axis=1)] = -np.inf
         return scores
 
+    def in_graph(self) -> Scorer:
+        """See the base class; each event of a history counts 1."""
+        return _FoldIn(self.item_vectors, self.settings)
+
     def _solve(self, chosen: sparse.csr_matrix, others: np.ndarray) -> np.ndarray:
         """Solves for the vectors of one side.
 
@@ -110,3 +115,27 @@ class IALS(ClosedForm):
             solution = tf.linalg.cholesky_solve(tf.linalg.cholesky(left), right)
             solved[rows] = solution[..., 0]
         return solved
+
+
+class _FoldIn(Scorer):
+    def __init__(self, item_vectors: np.ndarray, settings: IALS.Settings) -> None:
+        super().__init__()
+        self._vectors = tf.Variable(item_vectors, trainable=False)
+        self._settings = settings
+
+    def __call__(self, rows: tf.Tensor) -> tf.Tensor:
+        settings, items = self._settings, self._vectors.read_value()
+        chosen = distinct(rows)
+        lengths = tf.reduce_sum(tf.cast(chosen >= 0, tf.float32), 1)
+        there = rows if settings.weighted else chosen
+        mask = tf.cast(there >= 0, tf.float32)[..., tf.newaxis]
+        vectors = tf.gather(items, tf.maximum(there, 0)) * mask  # [batch, n, dim]
+        frequency = lengths + settings.unobserved_weight * items.shape[0]
+        penalty = settings.l2 * frequency**settings.frequency_exponent
+        unobserved = settings.unobserved_weight * tf.matmul(items, items, transpose_a=True)
+        left = tf.matmul(vectors, vectors, transpose_a=True) + unobserved  # [batch, dim, dim]
+        left = tf.linalg.set_diag(left, tf.linalg.diag_part(left) + penalty[:, tf.newaxis])
+        right = tf.reduce_sum(vectors, 1)[..., tf.newaxis]
+        shoppers = tf.linalg.cholesky_solve(tf.linalg.cholesky(left), right)[..., 0]
+        scores = tf.matmul(shoppers, items, transpose_b=True)
+        return tf.where(tf.reduce_any(items != 0, 1), scores, -np.inf)

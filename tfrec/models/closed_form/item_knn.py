@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
+import tensorflow as tf
 from pydantic import Field
 from scipy import sparse
 
 from tfrec.data.interactions import Interactions
-from tfrec.models.closed_form.fitted import ClosedForm, presence
+from tfrec.models.closed_form.fitted import ClosedForm, Scorer, presence
+from tfrec.models.closed_form.histories import add_up, distinct
 from tfrec.models.closed_form.padding import blocks, padded
 
 _CELLS = 1 << 23  # of co-occurrences in memory at once
@@ -79,6 +81,10 @@ class ItemKNN(ClosedForm):
         state = self.similarities, self.items, self.starts
         return (presence(histories) @ sparse.csr_matrix(state, (n_items, n_items))).toarray()
 
+    def in_graph(self) -> Scorer:
+        """See the base class."""
+        return _Neighbours(self.similarities, self.items, self.starts)
+
     def _to_similarity(
         self, together: sparse.csr_matrix, of_targets: np.ndarray, of_items: np.ndarray
     ) -> None:
@@ -92,6 +98,25 @@ class ItemKNN(ClosedForm):
             "lift": lambda: n_i * n_j,
         }[self.settings.similarity]()
         together.data = both / (denominator + np.float32(self.settings.shrinkage))
+
+
+class _Neighbours(Scorer):
+    def __init__(self, similarities: np.ndarray, items: np.ndarray, starts: np.ndarray) -> None:
+        super().__init__()
+        self._similarities = tf.Variable(similarities, trainable=False)
+        self._items = tf.Variable(items.astype(np.int64), trainable=False)
+        self._starts = tf.Variable(starts.astype(np.int64), trainable=False)
+
+    def __call__(self, rows: tf.Tensor) -> tf.Tensor:
+        known = distinct(rows)
+        cells = tf.where(known >= 0)  # [n, 2]
+        own = tf.gather_nd(known, cells)
+        first, behind = tf.gather(self._starts, own), tf.gather(self._starts, own + 1)
+        places = tf.ragged.range(first, behind)  # [n, neighbours]
+        owners = tf.gather(cells[:, 0], places.value_rowids())
+        shape = tf.stack([tf.shape(rows, tf.int64)[0], tf.size(self._starts, tf.int64) - 1])
+        similarities = tf.gather(self._similarities, places.values)
+        return add_up(similarities, owners, tf.gather(self._items, places.values), shape)
 
 
 def _row_of(matrix: sparse.csr_matrix, values: np.ndarray) -> np.ndarray:

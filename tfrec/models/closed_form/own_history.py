@@ -1,10 +1,12 @@
 """What a shopper bought before, once more."""
 
 import numpy as np
+import tensorflow as tf
 from scipy import sparse
 
 from tfrec.data.interactions import Interactions
-from tfrec.models.closed_form.fitted import ClosedForm
+from tfrec.models.closed_form.fitted import ClosedForm, Scorer
+from tfrec.models.closed_form.histories import add_up, owners_of
 
 
 class OwnHistory(ClosedForm):
@@ -39,6 +41,26 @@ class OwnHistory(ClosedForm):
         scores = np.full(histories.shape, -np.inf, np.float32)
         scores[users, histories.indices[order]] = own
         return scores
+
+    def in_graph(self) -> Scorer:
+        """See the base class."""
+        return _Counts(self.popularity)
+
+
+class _Counts(Scorer):
+    """Counts, and a share of 1 by popularity."""
+
+    def __init__(self, popularity: np.ndarray) -> None:
+        super().__init__()
+        place = np.argsort(np.argsort(popularity)) / max(len(popularity), 1)
+        place[popularity == 0] = 0
+        self._share = tf.Variable(place.astype(np.float32), trainable=False)
+
+    def __call__(self, rows: tf.Tensor) -> tf.Tensor:
+        shape = tf.stack([tf.shape(rows, tf.int64)[0], tf.size(self._share, tf.int64)])
+        ones = tf.ones([tf.size(rows)])
+        counts = add_up(ones, owners_of(rows), tf.reshape(rows, [-1]), shape)
+        return tf.where(counts > 0, counts + self._share, -np.inf)
 
 
 def _differs(values: np.ndarray) -> np.ndarray:

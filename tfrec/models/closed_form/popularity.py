@@ -1,11 +1,12 @@
 """The most popular items, alike for everybody."""
 
 import numpy as np
+import tensorflow as tf
 from scipy import sparse
 
 from tfrec.config import Duration
 from tfrec.data.interactions import Interactions
-from tfrec.models.closed_form.fitted import ClosedForm
+from tfrec.models.closed_form.fitted import ClosedForm, Scorer
 
 
 class Popularity(ClosedForm):
@@ -42,3 +43,16 @@ class Popularity(ClosedForm):
     def scores(self, histories: sparse.csr_matrix) -> np.ndarray:
         """Scores all items for some shoppers: `[users, items]` float32."""
         return np.tile(self.popularity, (histories.shape[0], 1))
+
+    def in_graph(self) -> Scorer:
+        """See the base class."""
+        return _AlikeForAll(self.popularity)
+
+
+class _AlikeForAll(Scorer):
+    def __init__(self, popularity: np.ndarray) -> None:
+        super().__init__()
+        self._popularity = tf.Variable(popularity, trainable=False)
+
+    def __call__(self, rows: tf.Tensor) -> tf.Tensor:
+        return tf.tile(self._popularity[tf.newaxis], [tf.shape(rows)[0], 1])
