@@ -1,13 +1,14 @@
-# make demo   the main job: data, training, index, evaluation, export, and an answered query
-# make test   all checks: lint, types, tests
-# make serve  the demo's model on TensorFlow Serving's ports, until stopped
-# make lock   constraints.txt anew from setup.py, keeping what still fits
+# make demo     the main job: data, training, index, evaluation, export, and an answered query
+# make test     all checks: lint, types, tests
+# make quality  models by published protocols; fails where one is worse than expected
+# make serve    the demo's model on TensorFlow Serving's ports, until stopped
+# make lock     constraints.txt anew from setup.py, keeping what still fits
 
 CONFIG ?= configs/complete_journey.yaml
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test serve lock clean
+.PHONY: demo test quality serve lock clean
 
 demo: $(READY)
 	$(BIN)/tfrec run $(CONFIG)
@@ -18,6 +19,9 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+
+quality: $(READY)
+	$(BIN)/python benchmarks/quality.py
 
 serve: $(READY)
 	$(BIN)/tfrec serve serving/complete_journey
