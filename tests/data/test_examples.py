@@ -184,6 +184,33 @@ def test_seed_decides_the_order(
         )
 
 
+def test_sequences_are_the_last_event_and_each_before_which_a_history_has_room(
+    write_again: Callable[..., None],
+    output: PreparedData,
+    vocabularies: dict[str, dict[str, int]],
+    log: list,
+    spec: FeatureSpec,
+) -> None:
+    write_again(sequences=True)
+
+    longest, end = spec.sequences["recent"].last, max(event.time for event in log) + 1
+    cuts = [START, end - 14 * DAY, end - 7 * DAY, end]
+    shoppers = {row: user for user, row in vocabularies["shopper"].items()}
+    for number, part in enumerate(EXAMPLE_PARTS):
+        times: dict[str, list[int]] = {}
+        for event in sorted(log, key=lambda event: event.time):
+            if cuts[number] <= event.time < cuts[number + 1]:
+                times.setdefault(event.user, []).append(event.time)
+        expected = Counter((user, t) for user, own in times.items() for t in own[::-1][::longest])
+        found = Counter(
+            (shoppers[example["shopper"][0]], example[TIME][0])
+            for example in read_all_examples(output.sequences(part))
+        )
+        assert found == expected
+        assert output.example_files(part, "sequences").examples == sum(expected.values())
+        assert set(output.example_files(part, "sequences").files) == set(output.parts[part].files)
+
+
 @pytest.mark.parametrize("popularity", [0, 0.75])
 def test_negatives_are_items_that_the_shopper_never_touched(
     write_again: Callable[..., None],
@@ -316,7 +343,7 @@ def test_impressions_are_labelled_by_what_followed_within_the_part(
     found = {example[TIME][0]: example for example in read_all_examples(busy.labelled(part))}
 
     assert sorted(found) == sorted(row["at"] for row in shown)
-    assert busy.example_files(part, labelled=True).examples == len(shown)
+    assert busy.example_files(part, "labelled").examples == len(shown)
     labels = Counter()
     for row, expected in zip(shown, graph, strict=True):
         taken = any(

@@ -266,6 +266,8 @@ class DataConfig(Section):
       session_gap: silence after which a shopper's next event begins a new session.
       pairs: whether and how to find complementary items.
       labels: whether and how to write labelled examples for rankers.
+      sequences: whether to write examples for models that learn whole histories at once: each
+        shopper's last event, and so many events before it as the longest history holds, the next.
       beam: the engine, and Beam's own options.
       shards: files that prepared rows are spread over, each of whole shoppers; by default one per
         8 MB of source, and at least 8.
@@ -282,6 +284,7 @@ class DataConfig(Section):
     session_gap: Duration = 1800
     pairs: Pairs | None = None
     labels: Labels | None = None
+    sequences: bool = False
     beam: BeamConfig = BeamConfig()
     shards: Count | None = None
     max_reject_share: Annotated[float, Field(ge=0, le=1)] = 0.01

@@ -1,6 +1,6 @@
 """Transformed Examples of events and items, and the raw queries and profiles beside them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -64,10 +64,11 @@ def write_examples(
     folders = [output.items, output.profiles, output.queries(VALIDATION), output.queries(TEST)]
     folders += map(output.examples, EXAMPLE_PARTS)
     folders += map(output.labelled, EXAMPLE_PARTS if config.labels else ())
+    folders += map(output.sequences, EXAMPLE_PARTS if config.sequences else ())
     for folder in folders:
         folder.mkdir(parents=True)
     files = list(enumerate(event_files(output.events)))
-    labels = config.labels is not None
+    kinds = ["labelled"] * bool(config.labels) + ["sequences"] * config.sequences
 
     def build(pipeline: beam.Pipeline) -> None:
         _ = (
@@ -77,7 +78,7 @@ def write_examples(
             | beam.ParDo(_WriteEvents(config, spec, columns, split, output))
             | beam.Map(lambda written: (None, written))
             | beam.GroupByKey()
-            | beam.MapTuple(lambda _, files: _summarise(list(files), output, labels))
+            | beam.MapTuple(lambda _, files: _summarise(list(files), output, kinds))
         )
         _ = (
             pipeline
@@ -98,9 +99,10 @@ class _Written(NamedTuple):
     first: int | None
     last: int | None
     labelled: int
+    sequences: int
 
 
-def _summarise(files: Iterable[_Written], output: PreparedData, labels: bool) -> None:
+def _summarise(files: Iterable[_Written], output: PreparedData, kinds: Sequence[str]) -> None:
     """Adds up what is in the files of each part."""
     parts = {}
     for part in EXAMPLE_PARTS:
@@ -111,7 +113,7 @@ def _summarise(files: Iterable[_Written], output: PreparedData, labels: bool) ->
             first=min((file.first for file in ours if file.first is not None), default=None),
             last=max((file.last for file in ours if file.last is not None), default=None),
             files={file.file: file.examples for file in ours},
-            labelled={file.file: file.labelled for file in ours if labels},
+            **{kind: {file.file: getattr(file, kind) for file in ours} for kind in kinds},
         )
     output.write_parts(parts)
 
@@ -207,7 +209,14 @@ class _WriteEvents(_Write):
                 labelled = len(rows_with_labels.places)
                 target = self._output.labelled(part) / path.name
                 self._save(target, self._batches(view, rows_with_labels))
-            yield _written(part, path.name, view, rows, labelled)
+            sequences = 0
+            if self._config.sequences:
+                longest = max((f.last for f in self._spec.sequences.values()), default=1)
+                ends = _ends_of_histories(shard, shard.of_part(part), longest)
+                sequences = len(ends)
+                target = self._output.sequences(part) / path.name
+                self._save(target, self._batches(view, _examples(view, random.permutation(ends))))
+            yield _written(part, path.name, view, rows, labelled, sequences)
             if part != TRAIN:
                 queries = query_table(shard, self._spec, self._columns, part)
                 pa.parquet.write_table(queries, self._output.queries(part) / f"{name}.parquet")
@@ -248,6 +257,13 @@ class _WriteEvents(_Write):
             values = _with_nulls(self._items[name], missing)
             return values.take(pa.array(shard.item_rows))
         return _with_nulls(self._fixed[name], shard.value(name).is_null())
+
+
+def _ends_of_histories(shard: Shard, events: np.ndarray, longest: int) -> np.ndarray:
+    """Of each shopper's events the last one, and so many before it the next."""
+    shoppers = shard.numbers[events]  # ascending
+    from_end = np.searchsorted(shoppers, shoppers, side="right") - 1 - np.arange(len(events))
+    return events[from_end % longest == 0]
 
 
 def _examples(view: View, events: np.ndarray) -> Rows:
@@ -304,7 +320,9 @@ def _labelled(
     return Rows(places, chosen, own)
 
 
-def _written(part: str, file: str, view: View, rows: Rows, labelled: int) -> _Written:
+def _written(
+    part: str, file: str, view: View, rows: Rows, labelled: int, sequences: int
+) -> _Written:
     times = rows.own[TIME]
     return _Written(
         part,
@@ -314,6 +332,7 @@ def _written(part: str, file: str, view: View, rows: Rows, labelled: int) -> _Wr
         first=int(times.min()) if len(times) else None,
         last=int(times.max()) if len(times) else None,
         labelled=labelled,
+        sequences=sequences,
     )
 
 

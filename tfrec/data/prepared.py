@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,9 @@ from tfrec.config import Section
 from tfrec.data.splits import EXAMPLE_PARTS, TEST, TRAIN, VALIDATION
 
 __all__ = ["TEST", "TRAIN", "VALIDATION", "ExampleFiles", "Part", "PreparedData"]
+
+ExampleKind = Literal["events", "labelled", "sequences"]
+"""One Example per event; per impression or negative, with a label; or per history."""
 
 
 class Part(Section):
@@ -25,6 +29,7 @@ class Part(Section):
       last: time of the last one.
       files: name of a file of Examples -> number of its Examples.
       labelled: name of a file of labelled Examples -> number of its Examples; none without labels.
+      sequences: the same of Examples that together hold every event once, in their histories.
     """
 
     examples: int
@@ -33,6 +38,7 @@ class Part(Section):
     last: int | None
     files: dict[str, int]
     labelled: Mapping[str, int] = {}
+    sequences: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,10 @@ class ExampleFiles:
     Attributes:
       folder: their directory.
       files: name of a file -> number of its Examples.
-      labelled: whether the Examples have labels.
     """
 
     folder: Path
     files: Mapping[str, int]
-    labelled: bool = False
 
     @property
     def examples(self) -> int:
@@ -142,11 +146,18 @@ class PreparedData:
         """Directory of transformed Examples with labels, for rankers."""
         return self.path / "labelled" / part
 
-    def example_files(self, part: str, labelled: bool = False) -> ExampleFiles:
-        """The files of Examples of a part, of its events or with labels."""
-        if labelled:
-            return ExampleFiles(self.labelled(part), self.parts[part].labelled, labelled)
-        return ExampleFiles(self.examples(part), self.parts[part].files)
+    def sequences(self, part: str) -> Path:
+        """Directory of transformed Examples whose histories are learned whole."""
+        return self.path / "sequences" / part
+
+    def example_files(self, part: str, kind: ExampleKind = "events") -> ExampleFiles:
+        """The files of a part's Examples of one kind."""
+        described = self.parts[part]
+        return {
+            "events": ExampleFiles(self.examples(part), described.files),
+            "labelled": ExampleFiles(self.labelled(part), described.labelled),
+            "sequences": ExampleFiles(self.sequences(part), described.sequences),
+        }[kind]
 
     def queries(self, part: str) -> Path:
         """Directory of Parquet files: raw queries of `validation` or `test`, and their answers."""

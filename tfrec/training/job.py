@@ -18,6 +18,11 @@ from tfrec.training.checkpoints import link
 from tfrec.training.config import TrainingConfig
 
 _FILE = "job.json"
+_REMEDIES = {
+    "events": "events to data.events",
+    "labelled": "data.labels, e.g. {kind: negatives}",
+    "sequences": "data.sequences: true",
+}
 
 
 class TrainingJob(Section):
@@ -134,10 +139,12 @@ class TrainingJob(Section):
         Raises:
           UserError: if it needs labels and the data have none.
         """
-        found = self.data.example_files(part, labelled=bool(self.labels))
-        if part == TRAIN and found.labelled and not found.files:
+        template, settings = self._template
+        kind = template.reads(settings)
+        found = self.data.example_files(part, kind)
+        if part == TRAIN and not found.files:
             raise UserError(
-                f"model.template: {self.model.template} learns from labelled examples, and none "
-                "were prepared; add data.labels, e.g. {kind: negatives}"
+                f"model.template: {self.model.template} learns from {kind}, and none were "
+                f"prepared; add {_REMEDIES[kind]}"
             )
         return found
