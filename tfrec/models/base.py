@@ -1,8 +1,8 @@
 """What every template has: features, their embeddings, and a loss."""
 
 import abc
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from tfrec.config import Section
+from tfrec.data.prepared import ExampleKind
 from tfrec.embeddings.features import FeatureEmbedding, Features, Pool
 from tfrec.embeddings.groups import Group
 from tfrec.features import FeatureSpec
@@ -27,12 +28,15 @@ class ModelInputs:
       tables: name -> embedding table; see `embedding_plan`.
       groups: the same tables in their groups; see `group_tables`.
       item_share: `[items]` float32, each item's share of the training examples.
+      row_counts: categorical feature -> `[rows of its table]`, each row's training examples; those
+        that were counted.
     """
 
     spec: FeatureSpec
     tables: dict[str, Table]
     groups: tuple[Group, ...]
     item_share: np.ndarray
+    row_counts: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 class Template(tfrs.Model):
@@ -70,6 +74,11 @@ class Template(tfrs.Model):
     def labels(cls, settings: Settings) -> tuple[str, ...]:
         """Columns of labelled Examples (see `data.labels`) that it learns; none to learn events."""
         return ()
+
+    @classmethod
+    def reads(cls, settings: Settings) -> ExampleKind:
+        """The Examples that it learns from."""
+        return "labelled" if cls.labels(settings) else "events"
 
     @abc.abstractmethod
     def use(self, features: Features) -> object:
