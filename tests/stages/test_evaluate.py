@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -162,3 +163,20 @@ def test_tables_of_sampled_candidates_say_so(
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.count("sampled: 10 items, uniform, seed 0") == 2
     assert shown.count("sampled_recall@5") == 2
+
+
+def test_a_blessed_model_is_what_later_ones_are_compared_with(
+    inputs: Inputs, tmp_path: Path
+) -> None:
+    over = {"metric": "recall@5", "over": "popularity"}
+
+    refused = run(inputs, tmp_path / "evaluate", bless=[{**over, "margin": 0.9}])
+    assert not refused.verdict.blessed
+    assert not (tmp_path / "blessed.json").exists()
+
+    blessed = run(inputs, tmp_path / "evaluate", bless=[{**over, "margin": -1.0}])
+    again = run(inputs, tmp_path / "evaluate", bless=[{**over, "margin": -1.0}])
+    assert blessed.verdict.blessed
+    assert again.manifest.id == blessed.manifest.id
+    kept = json.loads((tmp_path / "blessed.json").read_text())
+    assert kept["metrics"] == blessed.manifest.summary["metrics"]["model"]

@@ -12,6 +12,7 @@ import tfrec
 from tfrec.cli.data import data
 from tfrec.cli.datasets import datasets
 from tfrec.cli.features import features
+from tfrec.cli.measure import measure
 from tfrec.cli.plan import plan
 from tfrec.cli.query import query
 from tfrec.cli.serve import serve
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (run, *STAGE_COMMANDS, plan, serve, query, data, datasets, features):
+for command in (run, *STAGE_COMMANDS, plan, serve, query, data, datasets, features, measure):
     cli.add_command(command)
 
 

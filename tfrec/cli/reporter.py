@@ -1,7 +1,7 @@
 """What stages do, shown in a terminal."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -156,6 +156,18 @@ def show_metrics(experiment: "Experiment") -> None:
             if intervals:
                 halves = (_half(intervals.get(metric)) for metric in columns)
                 table.add_row("  ± 95 %", *halves, style="dim")
+        Console().print(table)
+    _show_predictions(summary.get("predictions", {}))
+    for rule in summary.get("blessing", {}).get("rules", ()):
+        Console().print(f"blessing: {rule}", highlight=False)
+
+
+def _show_predictions(predictions: Mapping[str, Mapping[str, float]]) -> None:
+    for task, values in predictions.items():
+        examples = int(values["examples"])
+        columns = [metric for metric in values if metric != "examples"]
+        table = Table("task", *columns, title=f"Predictions of {examples:,} labelled examples")
+        table.add_row(task, *(_figure(values[metric]) for metric in columns))
         Console().print(table)
 
 

@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from tfrec.config import Section
+from tfrec.evaluation.blessing import Rule
 from tfrec.evaluation.measures import LIST_MEASURES, MEASURES, POINTWISE, Measure
 from tfrec.models.baselines import BASELINES
 
@@ -162,12 +163,14 @@ class EvaluationConfig(Protocol):
     Attributes:
       baselines: models in closed form to show beside the model: their names, or the settings of
         each by its name, e.g. `{popularity: {}, ease: {l2: 300}}`.
+      bless: rules that must hold before the model is pushed; by default none.
     """
 
     baselines: Annotated[
         Mapping[Literal["popularity", "own_history", "item_knn", "ease", "ials"], dict[str, Any]],
         BeforeValidator(_with_settings),
     ] = {"popularity": {}, "own_history": {}}
+    bless: tuple[Rule, ...] = ()
 
     @field_validator("baselines")
     @classmethod

@@ -1,5 +1,6 @@
 """a trained model + the test window -> measurements, with the baselines beside them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from tfrec.data.interactions import read_interactions
 from tfrec.data.prepared import TEST, TRAIN, PreparedData
 from tfrec.data.query_set import QuerySet
 from tfrec.errors import UserError
+from tfrec.evaluation.blessing import Blessed, Verdict, judge
 from tfrec.evaluation.catalogue_ranker import CatalogueRanker
 from tfrec.evaluation.config import EvaluationConfig
 from tfrec.evaluation.embedding_ranker import EmbeddingRanker
 from tfrec.evaluation.evaluator import evaluate as measure
 from tfrec.evaluation.measures import Items
+from tfrec.evaluation.predictions import measure_predictions
+from tfrec.features.parsing import LABEL
 from tfrec.models.baselines import BASELINES
 from tfrec.models.closed_form import HistoryRanker
 from tfrec.models.ranker import Ranker
@@ -30,6 +34,7 @@ from tfrec.stages.reporter import Reporter
 from tfrec.stages.train import TrainedModel
 
 MODEL = "model"
+_BLESSED = "blessed.json"
 
 
 class EvaluationArtifact(Artifact):
@@ -39,6 +44,11 @@ class EvaluationArtifact(Artifact):
     def values(self) -> Path:
         """Parquet table of every shopper's values; see `Evaluation.table`."""
         return self.path / "values.parquet"
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the model may be pushed, by the config's rules."""
+        return Verdict.model_validate(self.manifest.summary["blessing"])
 
 
 def evaluate(
@@ -66,6 +76,8 @@ def evaluate(
       UserError: if the protocol does not fit the catalogue or the queries.
     """
     reporter = reporter or Reporter()
+    blessed = Blessed(output.with_name(_BLESSED))
+    before = blessed.before(trained.manifest.id) if config.bless else None
 
     def make(directory: Path) -> dict[str, Any]:
         data = PreparedData(prepared.path)
@@ -83,11 +95,20 @@ def evaluate(
         found = measure(rankers, queries, items, config, progress)
         pa.parquet.write_table(found.table(), EvaluationArtifact(directory).values)
         reporter.step("intervals and comparisons")
-        return found.summary()
+        summary = found.summary()
+        verdict = judge(config.bless, summary["metrics"], before, MODEL)
+        predictions = _predictions(model, trained, prepared)
+        return {**summary, **predictions, "blessing": verdict.model_dump(mode="json")}
 
     inputs = {"prepare": prepared.manifest.id, "index": indexed.manifest.id}
-    made = produce("evaluate", config.model_dump(mode="json"), inputs, output, make)
-    return EvaluationArtifact(made.path)
+    if before is not None:
+        inputs["blessed_before"] = json.dumps(before, sort_keys=True)
+    made = EvaluationArtifact(
+        produce("evaluate", config.model_dump(mode="json"), inputs, output, make).path
+    )
+    if config.bless and made.verdict.blessed:
+        blessed.bless(trained.manifest.id, made.manifest.summary["metrics"][MODEL])
+    return made
 
 
 def _ranker(model: tf.Module, embeddings: np.ndarray | None) -> Ranker:
@@ -110,6 +131,25 @@ def _baselines(
         fitted.fit(interactions)
         rankers[name] = HistoryRanker(fitted, interactions.n_items)
     return rankers
+
+
+def _predictions(
+    model: tf.Module, trained: TrainedModel, prepared: Artifact
+) -> dict[str, dict[str, dict[str, float]]]:
+    """How well a ranker predicts the labels of the test part; nothing for other models."""
+    tasks: dict[str, str] | None = trained.manifest.summary.get("tasks")
+    if not tasks:
+        return {}
+    data, config = PreparedData(prepared.path), prepared.manifest.config
+    labelled = all(column.startswith(LABEL) for column in tasks.values())
+    files = data.example_files(TEST, "labelled" if labelled else "events")
+    user = config["data"]["events"][0]["user"]
+    is_category = config["features"].get(user, {}).get("kind") == "categorical"
+    return {
+        "predictions": measure_predictions(
+            model, files.folder, tasks, user if is_category else None
+        )
+    }
 
 
 def _categories(data: PreparedData, feature: str | None) -> np.ndarray | None:

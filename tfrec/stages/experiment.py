@@ -14,7 +14,7 @@ from tfrec.models.template import ModelConfig, load_template, reference
 from tfrec.retrieval.config import IndexConfig
 from tfrec.serving.config import ServingConfig
 from tfrec.stages.artifact import Artifact
-from tfrec.stages.evaluate import evaluate
+from tfrec.stages.evaluate import EvaluationArtifact, evaluate
 from tfrec.stages.export import ServingBundle, export
 from tfrec.stages.index import ItemIndex, index
 from tfrec.stages.prepare import prepare
@@ -65,7 +65,7 @@ class Experiment:
         self.prepared = Artifact(folder / "prepare")
         self.trained = TrainedModel(folder / "train")
         self.item_index = ItemIndex(folder / "index")
-        self.evaluation = Artifact(folder / "evaluate")
+        self.evaluation = EvaluationArtifact(folder / "evaluate")
         self.bundle = ServingBundle(folder / "export")
 
     @property
@@ -140,7 +140,7 @@ class Experiment:
         target = self.item_index.path
         return index(self.config.index, self.prepared, self.trained, target, reporter)
 
-    def evaluate(self, reporter: Reporter | None = None) -> Artifact:
+    def evaluate(self, reporter: Reporter | None = None) -> EvaluationArtifact:
         """Measures the model and its baselines on the test window."""
         return evaluate(
             self.config.evaluation,
@@ -163,7 +163,16 @@ class Experiment:
         )
 
     def push(self, reporter: Reporter | None = None) -> Path:
-        """Copies the bundle to the model root."""
+        """Copies the bundle to the model root.
+
+        Raises:
+          UserError: if the model is not blessed, where the config has rules for that.
+        """
+        if self.config.evaluation.bless and not self.evaluation.verdict.blessed:
+            raise UserError(
+                f"push: the model is not blessed and stays where it is: "
+                f"{self.evaluation.verdict.because}"
+            )
         return push(self.bundle, self.config.serving.root, reporter)
 
 

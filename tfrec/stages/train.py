@@ -100,6 +100,7 @@ def train(
             "template": model.template,
             "strategy": config.strategy,
             "parameters": int(sum(tf.size(weight) for weight in trained.trainable_weights)),
+            **({"tasks": trained.tasks} if isinstance(trained, RankingTemplate) else {}),
             **_summarise(job),
         }
 
