@@ -1,6 +1,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -19,7 +20,7 @@ from tfrec.data.examples import write_examples
 from tfrec.data.prepared import PreparedData
 from tfrec.data.splits import EXAMPLE_PARTS, make_split
 from tfrec.features import FeatureSpec
-from tfrec.features.parsing import ITEM_ROW, LABEL, REPEAT, TIME, WEIGHT
+from tfrec.features.parsing import ITEM_ROW, LABEL, REPEAT, TIME, WEIGHT, task_label
 from tfrec.features.signature import sparse_inputs
 
 COLUMNS = Columns(
@@ -358,6 +359,40 @@ def test_impressions_are_labelled_by_what_followed_within_the_part(
         assert example["recent"] == expected["recent"]
         labels[taken] += 1
     assert min(labels[True], labels[False]) > 3
+
+
+def test_each_task_has_a_label_of_its_own(busy_shop: BusyShop, tmp_path: Path) -> None:
+    from tfrec.stages.prepare import prepare
+
+    config = busy_shop.write(
+        tmp_path,
+        split={"kind": "time", "validation": 6 * DAY, "test": 6 * DAY},
+        labels={
+            "kind": "impressions", "impression": "shown", "positive": ["view", "buy"],
+            "tasks": {"click": ["view"], "conversion": ["buy"]},
+        },
+    )  # fmt: skip
+    spec = spec_of("visitor", "product", "recent")
+    data = PreparedData(prepare(config, spec, tmp_path / "prepare").path)
+
+    found = {example[TIME][0]: example for example in read_all_examples(data.labelled("train"))}
+
+    train = [row for row in busy_shop.events if sees("train", busy_shop_end(busy_shop), row)]
+    seen = Counter()
+    for at, example in found.items():
+        (shown,) = (row for row in train if row["at"] == at)
+        followed = {
+            other["action"]
+            for other in train
+            if (other["visitor"], other["product"]) == (shown["visitor"], shown["product"])
+            and 0 <= other["at"] - at <= 1800
+        }
+        labels = {name: example[task_label(name)] for name in ("click", "conversion")}
+        assert labels == {"click": ("view" in followed,), "conversion": ("buy" in followed,)}
+        assert example[LABEL] == ("view" in followed or "buy" in followed,)
+        seen[labels["click"] + labels["conversion"]] += 1
+    assert len(found) == sum(row["action"] == "shown" for row in train)
+    assert {(0, 0), (1, 0), (1, 1)} <= set(seen)
 
 
 def busy_shop_end(shop: BusyShop) -> int:

@@ -223,12 +223,14 @@ class ImpressionLabels(Section):
       impression: event type of what was shown.
       positive: event types that make the label 1.
       within: how soon after the impression.
+      tasks: task -> event types that make its own label 1, for templates that learn several.
     """
 
     kind: Literal["impressions"]
     impression: str = "impression"
     positive: tuple[str, ...] = ("click",)
     within: Duration = 1800
+    tasks: Mapping[Annotated[str, Field(pattern=r"^\w+$")], tuple[str, ...]] = {}
 
 
 class NegativeLabels(Section):

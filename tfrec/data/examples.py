@@ -25,7 +25,7 @@ from tfrec.data.queries import profile_table, query_table
 from tfrec.data.shard import Shard, View
 from tfrec.data.splits import EXAMPLE_PARTS, PARTS, Split
 from tfrec.features import FeatureSpec
-from tfrec.features.parsing import ITEM_ROW, LABEL, REPEAT, TIME, WEIGHT
+from tfrec.features.parsing import ITEM_ROW, LABEL, REPEAT, TIME, WEIGHT, task_label
 
 _BATCH_ROWS = 4096
 
@@ -51,7 +51,8 @@ def write_examples(
 
     Transformed Examples of events are in random order and carry the event's `_item_row`, `_time`,
     `_repeat` and `_weight` beside its features; those of items are in the order of the catalogue.
-    Where the config asks for labels, labelled Examples carry `_label` besides.
+    Where the config asks for labels, labelled Examples carry `_label` besides, and a
+    `_label_TASK` for each task.
     Queries and profiles are tables of raw features (see `query_table` and `profile_table`).
 
     Args:
@@ -287,10 +288,16 @@ def _labelled(
     item_rows = shard.item_rows[view.rows]
     if isinstance(config, ImpressionLabels):
         shown = shard.is_type((config.impression,))[view.rows] & ours
-        taken = shard.is_type(config.positive)[view.rows] & ours
-        places, labels = impression_labels(
-            view.users, view.times, item_rows, shown, taken, config.within
-        )
+        types = {
+            LABEL: config.positive,
+            **{task_label(task): types for task, types in config.tasks.items()},
+        }
+        labels = {}
+        for column, positive in types.items():
+            taken = shard.is_type(positive)[view.rows] & ours
+            places, labels[column] = impression_labels(
+                view.users, view.times, item_rows, shown, taken, config.within
+            )
         chosen = item_rows[places]
     else:
         positives = np.flatnonzero(ours & (shard.weights[view.rows] > 0))
@@ -305,7 +312,8 @@ def _labelled(
         )
         places = np.repeat(positives, 1 + config.per_positive)
         chosen = np.c_[item_rows[positives], drawn].ravel()
-        labels = np.tile(np.r_[1, np.zeros(config.per_positive, np.int64)], len(positives))
+        label = np.r_[1, np.zeros(config.per_positive, np.int64)]
+        labels = {LABEL: np.tile(label, len(positives))}
     # A shopper who touched every item has no negatives.
     order = random.permutation(np.flatnonzero(chosen >= 0))
     places, chosen = places[order], chosen[order]
@@ -315,7 +323,7 @@ def _labelled(
         TIME: view.times[places],
         REPEAT: repeats.astype(np.int64),
         WEIGHT: np.ones(len(places), np.float32),
-        LABEL: labels[order],
+        **{column: values[order] for column, values in labels.items()},
     }
     return Rows(places, chosen, own)
 

@@ -29,6 +29,12 @@ WEIGHT = "_weight"
 LABEL = "_label"
 """Whether a labelled Example's shopper took the item: int64, 0 or 1."""
 
+
+def task_label(task: str) -> str:
+    """Names the column of a labelled Example that holds the label of one of several tasks."""
+    return f"{LABEL}_{task}"
+
+
 _ROWS = tf.io.FixedLenFeature([], tf.int64)
 _NUMBER = tf.io.FixedLenFeature([], tf.float32)
 

@@ -80,6 +80,11 @@ class Template(tfrs.Model):
         """The Examples that it learns from."""
         return "labelled" if cls.labels(settings) else "events"
 
+    @classmethod
+    def counted(cls, spec: FeatureSpec, settings: Settings) -> tuple[str, ...]:
+        """Categorical features whose `ModelInputs.row_counts` it needs; none by default."""
+        return ()
+
     @abc.abstractmethod
     def use(self, features: Features) -> object:
         """Passes transformed features of the query and of one item through all networks."""

@@ -54,15 +54,23 @@ class RankingTemplate(Template):
                 f"model.label: {label!r} is no feature of role label; "
                 f"those are {', '.join(labels) or 'none'}"
             )
-        self.tasks = {label: label} if label else {TAKEN: LABEL}
+        self.tasks = self.columns(settings)
         self.link: Literal["logistic", "identity"] = "identity" if label else "logistic"
         self._interaction = self.interaction()
         self._heads = self.heads()
 
     @classmethod
+    def columns(cls, settings: Template.Settings) -> dict[str, str]:
+        """Says what is predicted: task -> its column."""
+        label = getattr(settings, "label", None)
+        return {label: label} if label else {TAKEN: LABEL}
+
+    @classmethod
     def labels(cls, settings: Template.Settings) -> tuple[str, ...]:
-        """Whether the item was taken, unless it predicts a feature of the events."""
-        return (LABEL,) if getattr(settings, "label", None) is None else ()
+        """The columns of its tasks, unless it predicts a feature of the events."""
+        if getattr(settings, "label", None):
+            return ()
+        return tuple(cls.columns(settings).values())
 
     @abc.abstractmethod
     def interaction(self) -> tf_keras.layers.Layer:
@@ -90,11 +98,14 @@ class RankingTemplate(Template):
         """Predicts."""
         return self.head_outputs(features)
 
+    def embed(self, features: Features, training: bool = False) -> dict[str, tf.Tensor]:
+        """Makes what `interaction` takes of transformed features."""
+        wanted = select(features, [*self.query_features, *self.item_features])
+        return self.embedding(wanted, training=training)
+
     def head_outputs(self, features: Features, training: bool = False) -> dict[str, tf.Tensor]:
         """What the heads say, before the link: task -> `[batch]`."""
-        wanted = select(features, [*self.query_features, *self.item_features])
-        embedded = self.embedding(wanted, training=training)
-        shared = self._interaction(embedded, training=training)
+        shared = self._interaction(self.embed(features, training), training=training)
         return {task: head(shared)[:, 0] for task, head in self._heads.items()}
 
     def example_losses(self, inputs: Features, training: bool = False) -> tf.Tensor:

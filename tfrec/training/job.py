@@ -1,5 +1,6 @@
 """What a training process needs to know: the same file for every task of a cluster."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow_transform as tft
 
 from tfrec.config import Section
 from tfrec.data.prepared import TRAIN, ExampleFiles, PreparedData
+from tfrec.data.row_counts import count_rows
 from tfrec.embeddings.groups import group_tables
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
@@ -105,6 +107,12 @@ class TrainingJob(Section):
         file.write_text(self.model_dump_json(indent=2))
         return file
 
+    def _row_counts(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        if not names:
+            return {}
+        rows = {name: self.tables[self.features.table_of(name)].rows for name in names}
+        return count_rows(self.example_files(TRAIN), self.features, rows)
+
     def build_model(self) -> Template:
         """Makes the template and all its variables."""
         template, settings = self._template
@@ -115,6 +123,7 @@ class TrainingJob(Section):
             groups=group_tables(tables, self.training.optimizers.of_table),
             # An item without an example counts as if it had one: it may turn up in validation.
             item_share=(np.maximum(counts, 1) / counts.sum()).astype(np.float32),
+            row_counts=self._row_counts(template.counted(self.features, settings)),
         )
         model = template(inputs, settings)
         model.make_variables()
