@@ -11,7 +11,7 @@ from tfrec.config import validate
 from tfrec.data.catalogue import Catalogue
 from tfrec.data.config import DataConfig
 from tfrec.data.interactions import read_interactions
-from tfrec.data.prepared import PreparedData
+from tfrec.data.prepared import TRAIN, PreparedData
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
 from tfrec.models.base import Template
@@ -86,6 +86,7 @@ def train(
             prepared=prepared.path.resolve(),
             output=directory.resolve(),
         )
+        job.example_files(TRAIN)  # refuses what was not prepared, before anything starts
         file = job.write()
         planned = plan(config, features, prepared)
         (directory / "plan.json").write_text(planned.model_dump_json(indent=2))
@@ -100,7 +101,7 @@ def train(
             "template": model.template,
             "strategy": config.strategy,
             "parameters": int(sum(tf.size(weight) for weight in trained.trainable_weights)),
-            **({"tasks": trained.tasks} if isinstance(trained, RankingTemplate) else {}),
+            **({"tasks": dict(trained.tasks)} if isinstance(trained, RankingTemplate) else {}),
             **_summarise(job),
         }
 
