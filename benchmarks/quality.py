@@ -97,6 +97,8 @@ def main(quick: bool, only: str | None, seed: int | None, runs: Path) -> None:
     for protocol in protocols:
         seeds = (seed,) if seed is not None else protocol.seeds[: 1 if quick else None]
         rows = [row for row in protocol.rows if not only or only.lower() in row.name.lower()]
+        if not rows:
+            continue
         measured = {row.name: means(protocol, row, seeds, runs) for row in rows}
         failures += [f for row in rows for f in shortfalls(row, measured[row.name])]
         Console().print(table(protocol, rows, measured, seeds))
