@@ -23,7 +23,11 @@ setup(
     ],
     python_requires=">=3.10,<3.11",
     packages=find_packages(include=["tfrec", "tfrec.*"]),
-    package_data={"tfrec": ["py.typed"], "tfrec.data.report": ["page.html"]},
+    package_data={
+        "tfrec": ["py.typed"],
+        "tfrec.data.report": ["page.html", "style.css"],
+        "tfrec.evaluation.report": ["page.html"],
+    },
     entry_points={"console_scripts": ["tfrec = tfrec.cli.main:main"]},
     install_requires=[
         "apache-beam>=2.59,<2.60",
@@ -35,6 +39,7 @@ setup(
         "matplotlib>=3.10,<3.11",
         "numpy>=1.26,<2",
         "openpyxl>=3.1",
+        "optuna>=5,<6",
         "orjson>=3.9",
         "pandas>=1.5",
         "platformdirs>=4",

@@ -17,6 +17,7 @@ from tfrec.cli.plan import plan
 from tfrec.cli.query import query
 from tfrec.cli.serve import serve
 from tfrec.cli.stages import STAGE_COMMANDS, run
+from tfrec.cli.tune import tune
 from tfrec.errors import UserError
 
 
@@ -33,7 +34,7 @@ def cli() -> None:
     """
 
 
-for command in (run, *STAGE_COMMANDS, plan, serve, query, data, datasets, features, measure):
+for command in (run, *STAGE_COMMANDS, plan, tune, serve, query, data, datasets, features, measure):
     cli.add_command(command)
 
 

@@ -19,6 +19,7 @@ from tfrec.models.ranker import Ranker
 
 RANKER, SLICE = "ranker", "slice"
 Progress = Callable[[str, int, int], None]
+Listener = Callable[[str, Mapping[str, Lists]], None]
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ def evaluate(
     items: Items,
     protocol: Protocol,
     progress: Progress = lambda *_: None,
+    listener: Listener = lambda *_: None,
 ) -> Evaluation:
     """Measures rankers against what shoppers did next.
 
@@ -177,6 +179,7 @@ def evaluate(
       items: what is known of the catalogue.
       protocol: what is ranked and measured.
       progress: hears of each ranker how many of how many shoppers are done.
+      listener: hears of each ranker its lists by ranking, which are not kept.
 
     Returns:
       The measurements. Shoppers with nothing to find are left out of every mean.
@@ -194,6 +197,7 @@ def evaluate(
 
         lists = rank(ranker, queries, items.counts, protocol, tell)
         measured[name] = _measure(lists, parts, items, protocol)
+        listener(name, lists)
     return Evaluation(queries, protocol, measured)
 
 

@@ -1,6 +1,6 @@
 """How well a ranker's predictions fit the labels."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,15 @@ from tfrec.errors import UserError
 from tfrec.metrics import auc, calibration_error, gauc, log_loss, mae, rmse
 
 _AT_ONCE = 8192
+Listener = Callable[[str, np.ndarray, np.ndarray], None]
 
 
 def measure_predictions(
-    model: tf.Module, folder: Path, tasks: Mapping[str, str], shopper: str | None
+    model: tf.Module,
+    folder: Path,
+    tasks: Mapping[str, str],
+    shopper: str | None,
+    listener: Listener = lambda *_: None,
 ) -> dict[str, dict[str, float]]:
     """Compares the predictions of labelled Examples with their labels.
 
@@ -24,6 +29,7 @@ def measure_predictions(
       tasks: task -> the column of its label. Whole numbers, 0 or 1, are what probabilities are
         measured against; other labels are numbers that are predicted themselves.
       shopper: a category whose values group the examples; none where there is no such feature.
+      listener: hears of each task its labels and predictions, `[examples]` each.
 
     Returns:
       Task -> metric -> value: `auc`, `gauc` (with `shopper`), `log_loss` and `calibration_error`,
@@ -49,12 +55,12 @@ def measure_predictions(
     if not any(map(len, next(iter(labels.values())))):
         raise UserError(f"{folder}: holds no example to measure predictions on")
     shoppers = np.concatenate(groups) if groups else None
-    return {
-        task: _measure(
-            task, np.concatenate(labels[task]), np.concatenate(predicted[task]), shoppers
-        )
-        for task in tasks
-    }
+    measured = {}
+    for task in tasks:
+        pair = np.concatenate(labels[task]), np.concatenate(predicted[task])
+        measured[task] = _measure(task, *pair, shoppers)
+        listener(task, *pair)
+    return measured
 
 
 def _type(column: str) -> tf.DType:

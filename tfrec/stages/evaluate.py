@@ -24,6 +24,7 @@ from tfrec.evaluation.embedding_ranker import EmbeddingRanker
 from tfrec.evaluation.evaluator import evaluate as measure
 from tfrec.evaluation.measures import Items
 from tfrec.evaluation.predictions import measure_predictions
+from tfrec.evaluation.report import Cost, Gathering, write_report
 from tfrec.features.parsing import LABEL
 from tfrec.models.baselines import BASELINES
 from tfrec.models.closed_form import HistoryRanker
@@ -46,6 +47,11 @@ class EvaluationArtifact(Artifact):
         return self.path / "values.parquet"
 
     @property
+    def report(self) -> Path:
+        """The figures as a page for people."""
+        return self.path / "report.html"
+
+    @property
     def verdict(self) -> Verdict:
         """Whether the model may be pushed, by the config's rules."""
         return Verdict.model_validate(self.manifest.summary["blessing"])
@@ -58,6 +64,7 @@ def evaluate(
     indexed: ItemIndex,
     output: Path,
     reporter: Reporter | None = None,
+    part: str = TEST,
 ) -> EvaluationArtifact:
     """Measures the model and its baselines on the shoppers of the test window.
 
@@ -68,6 +75,7 @@ def evaluate(
       indexed: the catalogue's vectors.
       output: directory of the artefact.
       reporter: hears of the steps.
+      part: the window to measure on; `validation` where the figures choose between models.
 
     Returns:
       The artefact; its summary is that of `Evaluation.summary`.
@@ -81,7 +89,7 @@ def evaluate(
 
     def make(directory: Path) -> dict[str, Any]:
         data = PreparedData(prepared.path)
-        queries = QuerySet.read(data.queries(TEST))
+        queries = QuerySet.read(data.queries(part))
         embeddings = indexed.embeddings()
         model = tf.saved_model.load(str(trained.saved_model))
         counts = data.item_counts(TRAIN)
@@ -89,18 +97,26 @@ def evaluate(
         rankers |= _baselines(config, prepared, reporter)
         items = Items(counts, embeddings, _categories(data, config.categories))
 
+        gathering = Gathering(config, items, queries, Catalogue(data.catalogue))
+
         def progress(name: str, done: int, total: int) -> None:
             reporter.progress(f"ranking for each shopper: {name}", done, total)
 
-        found = measure(rankers, queries, items, config, progress)
+        found = measure(rankers, queries, items, config, progress, gathering.add_lists)
         pa.parquet.write_table(found.table(), EvaluationArtifact(directory).values)
         reporter.step("intervals and comparisons")
         summary = found.summary()
         verdict = judge(config.bless, summary["metrics"], before, MODEL)
-        predictions = _predictions(model, trained, prepared)
-        return {**summary, **predictions, "blessing": verdict.model_dump(mode="json")}
+        predictions = _predictions(model, trained, prepared, part, gathering)
+        summary = {**summary, **predictions, "blessing": verdict.model_dump(mode="json")}
+        reporter.step("report")
+        costs = [_cost(artifact) for artifact in (prepared, trained, indexed)]
+        told = trained.manifest.summary
+        page = EvaluationArtifact(directory).report
+        write_report(summary, gathering, config, told, costs, part, page)
+        return summary
 
-    inputs = {"prepare": prepared.manifest.id, "index": indexed.manifest.id}
+    inputs = {"prepare": prepared.manifest.id, "index": indexed.manifest.id, "part": part}
     if before is not None:
         inputs["blessed_before"] = json.dumps(before, sort_keys=True)
     made = EvaluationArtifact(
@@ -134,22 +150,31 @@ def _baselines(
 
 
 def _predictions(
-    model: tf.Module, trained: TrainedModel, prepared: Artifact
+    model: tf.Module, trained: TrainedModel, prepared: Artifact, part: str, gathering: Gathering
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """How well a ranker predicts the labels of the test part; nothing for other models."""
+    """How well a ranker predicts the labels of a part; nothing for other models."""
     tasks: dict[str, str] | None = trained.manifest.summary.get("tasks")
     if not tasks:
         return {}
     data, config = PreparedData(prepared.path), prepared.manifest.config
     labelled = all(column.startswith(LABEL) for column in tasks.values())
-    files = data.example_files(TEST, "labelled" if labelled else "events")
+    files = data.example_files(part, "labelled" if labelled else "events")
     user = config["data"]["events"][0]["user"]
     is_category = config["features"].get(user, {}).get("kind") == "categorical"
     return {
         "predictions": measure_predictions(
-            model, files.folder, tasks, user if is_category else None
+            model,
+            files.folder,
+            tasks,
+            user if is_category else None,
+            gathering.add_predictions,
         )
     }
+
+
+def _cost(artifact: Artifact) -> Cost:
+    manifest = artifact.manifest
+    return Cost(manifest.stage, manifest.seconds, manifest.peak_memory_bytes)
 
 
 def _categories(data: PreparedData, feature: str | None) -> np.ndarray | None:

@@ -21,6 +21,7 @@ from tfrec.stages.prepare import prepare
 from tfrec.stages.push import push
 from tfrec.stages.reporter import Reporter
 from tfrec.stages.train import TrainedModel, train
+from tfrec.stages.tune_config import TuningConfig
 from tfrec.training.config import TrainingConfig
 
 
@@ -40,6 +41,7 @@ class ExperimentConfig(Section):
     index: IndexConfig = IndexConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     serving: ServingConfig
+    tuning: TuningConfig | None = None
     runs: Path = Path("runs")
 
 

@@ -1,61 +1,29 @@
-"""Plots as SVG to put into a page, in the page's own colours and font."""
+"""The plots of the page."""
 
-import io
-import re
 from collections.abc import Mapping, Sequence
-from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.figure import Figure
-from matplotlib.ticker import (
-    EngFormatter,
-    FuncFormatter,
-    MaxNLocator,
-    NullLocator,
-    PercentFormatter,
+from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
+
+from tfrec.data.report.svg import (
+    HALF,
+    PART_COLOURS,
+    SERIES,
+    SMALL,
+    STAND_INS,
+    STYLE,
+    WIDE,
+    new_plot,
+    thousands,
+    to_svg,
 )
 
-WIDE, HALF, SMALL = (1040, 260), (500, 200), (300, 110)
-"""Widths and heights in CSS pixels."""
-
-SERIES = tuple(f"series-{number}" for number in range(1, 7))
-PART_COLOURS = ("train", "validation", "test")
-
-_COLOURS = ("ink", "muted", "line", "accent", *PART_COLOURS, *SERIES)
-_STAND_INS = {name: f"#fe{number:02x}fe" for number, name in enumerate(_COLOURS, 1)}
-"""Colours that the page replaces by its variables, so that a plot is light or dark as it is."""
-
-_STYLE = {
-    "figure.constrained_layout.use": True,
-    "font.size": 12,
-    "text.color": _STAND_INS["ink"],
-    "text.parse_math": False,
-    "axes.edgecolor": _STAND_INS["line"],
-    "axes.labelcolor": _STAND_INS["muted"],
-    "axes.labelsize": 12,
-    "axes.labelpad": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "grid.color": _STAND_INS["line"],
-    "grid.linewidth": 0.8,
-    "xtick.color": _STAND_INS["line"],
-    "ytick.color": _STAND_INS["line"],
-    "xtick.labelcolor": _STAND_INS["muted"],
-    "ytick.labelcolor": _STAND_INS["muted"],
-    "ytick.major.size": 0,
-    "svg.fonttype": "none",
-}
 _POINTS = 300
-_DAY, _MILLION = 86_400, 1e6
+_DAY = 86_400
 
 
 def draw_activity(
@@ -72,16 +40,16 @@ def draw_activity(
     Returns:
       The SVG.
     """
-    with matplotlib.rc_context(_STYLE):
-        figure, axes = _plot(WIDE)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = new_plot(WIDE)
         for counts, colour in zip(series, SERIES, strict=False):
-            axes.stairs(counts, _moments(edges), color=_STAND_INS[colour], linewidth=1.5)
+            axes.stairs(counts, _moments(edges), color=STAND_INS[colour], linewidth=1.5)
         if len(series) == 1:
-            colour = _STAND_INS[SERIES[0]]
+            colour = STAND_INS[SERIES[0]]
             axes.stairs(series[0], _moments(edges), fill=True, color=colour, alpha=0.15)
         for line, (part, moment) in enumerate(borders.items()):
             at = moment / _DAY
-            axes.axvline(at, color=_STAND_INS["ink"], linewidth=1, linestyle=(0, (4, 3)))
+            axes.axvline(at, color=STAND_INS["ink"], linewidth=1, linestyle=(0, (4, 3)))
             above = 2 + 14 * (len(borders) - 1 - line)  # one below the other: they may be close
             axes.annotate(
                 part, (at, 1), xycoords=("data", "axes fraction"),
@@ -95,22 +63,22 @@ def draw_activity(
             axes.set_ylim(bottom=0)
         _date_axis(axes)
         axes.set_ylabel(f"events per {unit}")
-        _thousands(axes, "y")
-        return _svg(figure, f"Events per {unit} over time", "activity")
+        thousands(axes, "y")
+        return to_svg(figure, f"Events per {unit} over time", "activity")
 
 
 def draw_popularity(counts: np.ndarray) -> Markup:
     """Draws the examples of items by rank, `[items]` descending, on two logarithmic axes."""
     ranks = np.unique(np.rint(np.geomspace(1, len(counts), _POINTS)).astype(int))
-    with matplotlib.rc_context({**_STYLE, "axes.grid.axis": "both"}):
-        figure, axes = _plot(WIDE)
-        axes.loglog(ranks, counts[ranks - 1], color=_STAND_INS["accent"], linewidth=2)
+    with matplotlib.rc_context({**STYLE, "axes.grid.axis": "both"}):
+        figure, axes = new_plot(WIDE)
+        axes.loglog(ranks, counts[ranks - 1], color=STAND_INS["accent"], linewidth=2)
         axes.set(xlim=(0.9, None), ylim=(0.8, None))
         axes.set_xlabel("rank of the item")
         axes.set_ylabel("training examples")
         axes.minorticks_off()
-        _thousands(axes, "x", "y")
-        return _svg(figure, "Training examples of items by rank", "popularity")
+        thousands(axes, "x", "y")
+        return to_svg(figure, "Training examples of items by rank", "popularity")
 
 
 def draw_lengths(counts: np.ndarray, across: str, up: str) -> Markup:
@@ -131,12 +99,12 @@ def draw_lengths(counts: np.ndarray, across: str, up: str) -> Markup:
         edges = 2 ** np.arange(int(longest).bit_length() + 1)
     ends = np.minimum(edges, longest + 1)
     heights = np.diff(np.r_[0, np.cumsum(counts)][ends])
-    with matplotlib.rc_context(_STYLE):
-        figure, axes = _plot(HALF)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = new_plot(HALF)
         at = edges if is_long else edges - 0.5
         axes.bar(
             at[:-1], heights, np.diff(at), align="edge",
-            color=_STAND_INS["accent"], edgecolor=_STAND_INS["line"], linewidth=0.8,
+            color=STAND_INS["accent"], edgecolor=STAND_INS["line"], linewidth=0.8,
         )  # fmt: skip
         if is_long:
             axes.set_xscale("log", base=2)
@@ -147,8 +115,8 @@ def draw_lengths(counts: np.ndarray, across: str, up: str) -> Markup:
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         axes.set_xlabel(across)
         axes.set_ylabel(up)
-        _thousands(axes, "x", "y")
-        return _svg(figure, f"{up} by {across}", f"lengths {across}")
+        thousands(axes, "x", "y")
+        return to_svg(figure, f"{up} by {across}", f"lengths {across}")
 
 
 def draw_histogram(edges: np.ndarray, shares: np.ndarray, name: str, is_time: bool) -> Markup:
@@ -163,14 +131,14 @@ def draw_histogram(edges: np.ndarray, shares: np.ndarray, name: str, is_time: bo
     Returns:
       The SVG.
     """
-    with matplotlib.rc_context({**_STYLE, "font.size": 11}):
-        figure, axes = _plot(SMALL)
+    with matplotlib.rc_context({**STYLE, "font.size": 11}):
+        figure, axes = new_plot(SMALL)
         across = _moments(edges) if is_time else edges
         for part, colour in zip(shares, PART_COLOURS, strict=True):
             if not np.isnan(part).any():
                 is_train = colour == PART_COLOURS[0]
                 axes.stairs(
-                    part, across, fill=is_train, color=_STAND_INS[colour],
+                    part, across, fill=is_train, color=STAND_INS[colour],
                     alpha=0.35 if is_train else 1, linewidth=1.3,
                 )  # fmt: skip
         if is_time:
@@ -178,18 +146,11 @@ def draw_histogram(edges: np.ndarray, shares: np.ndarray, name: str, is_time: bo
         else:
             is_whole = bool((edges % 1 == 0.5).all())  # a bin for each whole number, around it
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=is_whole, min_n_ticks=1))
-            _thousands(axes, "x")
+            thousands(axes, "x")
         axes.yaxis.set_major_locator(MaxNLocator(2))
         axes.yaxis.set_major_formatter(PercentFormatter(1, symbol="\N{NO-BREAK SPACE}%"))
         axes.set_ylim(bottom=0)
-        return _svg(figure, "Distribution in each part", f"histogram {name}")
-
-
-def _plot(size: tuple[int, int]) -> tuple[Figure, Axes]:
-    """Makes a plot whose points are CSS pixels."""
-    figure = Figure(figsize=(size[0] / 72, size[1] / 72), dpi=72)
-    FigureCanvasSVG(figure)
-    return figure, figure.subplots()
+        return to_svg(figure, "Distribution in each part", f"histogram {name}")
 
 
 def _moments(seconds: np.ndarray) -> np.ndarray:
@@ -202,49 +163,3 @@ def _date_axis(axes: Axes, most: int = 9) -> None:
     axes.xaxis_date("UTC")
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=True))
-
-
-def _thousands(axes: Axes, *names: str) -> None:
-    for name in names:
-        axis = getattr(axes, f"{name}axis")
-        axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-
-
-def _short(value: float) -> str:
-    """A number with thousands' separators; millions and more as 250M, 1G."""
-    return f"{value:,.12g}" if abs(value) < _MILLION else EngFormatter(sep="")(value)
-
-
-def _svg(figure: Figure, label: str, salt: str) -> Markup:
-    """Writes a plot as an element of the page, without what only files need."""
-    file = io.StringIO()
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": salt}):
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    root = ElementTree.fromstring(file.getvalue())
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if child.tag.endswith(("}metadata", "}style")):
-                parent.remove(child)
-    for element in root.iter():
-        element.tag = _plain(element.tag)
-        element.attrib = {
-            _plain(key): value
-            for key, value in element.attrib.items()
-            if key != "id" or element.tag != "g"
-        }
-    box = root.attrib["viewBox"]
-    root.attrib = {
-        "viewBox": box,
-        "style": f"max-width: {box.split()[2]}px",
-        "role": "img",
-        "aria-label": label,
-    }
-    text = ElementTree.tostring(root, encoding="unicode")
-    for name, stand_in in _STAND_INS.items():
-        text = text.replace(stand_in, f"var(--{name})")
-    return Markup(re.sub(r">\s+<", "><", text))
-
-
-def _plain(name: str) -> str:
-    """A tag or an attribute without its namespace, which HTML gives itself."""
-    return name.rsplit("}", 1)[-1]
