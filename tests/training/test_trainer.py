@@ -4,11 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 from shop import Shop
 
 from tfrec.data.prepared import PreparedData
+from tfrec.layers import mlp
+from tfrec.models import TwoTower
 from tfrec.training.checkpoints import Checkpoints, latest
-from tfrec.training.epoch_log import read_epochs
+from tfrec.training.epoch_log import EpochLog, read_epochs
 from tfrec.training.job import TrainingJob
 from tfrec.training.progress import Progress
 from tfrec.training.trainer import train
@@ -93,6 +96,49 @@ def test_training_in_two_goes_ends_where_one_go_does(
     assert state.keys() == expected.keys()
     for name, values in expected.items():
         np.testing.assert_allclose(state[name], values, rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+class Dropping(TwoTower):
+    def query_tower(self) -> tf_keras.Model:
+        return mlp([16], output_dim=self.embedding_dim, dropout=0.3)
+
+
+def test_a_checkpoint_between_the_last_step_of_an_epoch_and_its_line_loses_no_line(
+    shop: Shop, prepared: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the thread of a cluster may write one; values are dropped as in one go."""
+
+    def job(name: str) -> TrainingJob:
+        made = make_job(shop, prepared, tmp_path / name, epochs=2)
+        made.output.mkdir()
+        model = made.model.model_copy(update={"template": f"{__file__}:Dropping"})
+        return made.model_copy(update={"model": model})
+
+    whole, broken = job("whole"), job("broken")
+    train(whole, lambda _: None)
+    with monkeypatch.context() as patch:
+        held: list[Checkpoints] = []
+        restore = Checkpoints.restore
+
+        def hold(self: Checkpoints) -> bool:
+            held.append(self)
+            return restore(self)
+
+        def save_and_fail(*_: object) -> None:
+            held[0].save()
+            raise InterruptedError
+
+        patch.setattr(Checkpoints, "restore", hold)
+        patch.setattr(EpochLog, "add", save_and_fail)
+        with pytest.raises(InterruptedError):
+            train(broken, lambda _: None)
+    assert not broken.log.exists()
+    train(broken, lambda _: None)
+
+    first, second = ([(e.epoch, e.loss, e.validation_loss) for e in read_epochs(each.log)]
+                     for each in (whole, broken))  # fmt: skip
+    assert [line[0] for line in first] == [1, 2]
+    np.testing.assert_allclose(second, first, rtol=1e-5)
 
 
 def interrupt(patch: pytest.MonkeyPatch, saves: int) -> None:

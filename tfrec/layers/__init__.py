@@ -3,6 +3,7 @@
 from tfrec.layers.added_logit import AddedLogit
 from tfrec.layers.attention_pooling import AttentionPooling
 from tfrec.layers.causal_block import CausalBlock
+from tfrec.layers.dropout import Dropout
 from tfrec.layers.encoder_block import EncoderBlock
 from tfrec.layers.factorization_machine import FactorizationMachine
 from tfrec.layers.fields import Fields
@@ -18,6 +19,7 @@ __all__ = [
     "AddedLogit",
     "AttentionPooling",
     "CausalBlock",
+    "Dropout",
     "EncoderBlock",
     "FactorizationMachine",
     "Fields",

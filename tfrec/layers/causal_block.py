@@ -3,6 +3,8 @@
 import tensorflow as tf
 import tf_keras
 
+from tfrec.layers.dropout import Dropout
+
 
 class CausalBlock(tf_keras.layers.Layer):
     """Self-attention and a feed-forward network, each beside a way around it.
@@ -33,7 +35,7 @@ class CausalBlock(tf_keras.layers.Layer):
         self._hidden = layers.Dense(dim, activation="relu")
         self._output = layers.Dense(dim)
         self._norms = [layers.LayerNormalization(epsilon=1e-6) for _ in range(2)]
-        self._dropout = layers.Dropout(dropout)
+        self._dropout = Dropout(dropout)
 
     def call(self, values: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Maps `[batch, length, dim]` to `[batch, length, dim]`."""

@@ -3,6 +3,8 @@
 import tensorflow as tf
 import tf_keras
 
+from tfrec.layers.dropout import Dropout
+
 
 class EncoderBlock(tf_keras.layers.Layer):
     """Self-attention and a feed-forward network, each added to what it was given and normalised.
@@ -29,7 +31,7 @@ class EncoderBlock(tf_keras.layers.Layer):
         self._hidden = layers.Dense(dim, activation=tf.nn.leaky_relu)
         self._output = layers.Dense(dim)
         self._norms = [layers.LayerNormalization(epsilon=1e-6) for _ in range(2)]
-        self._dropout = layers.Dropout(dropout)
+        self._dropout = Dropout(dropout)
 
     def call(self, values: tf.Tensor, there: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Encodes padded lists.

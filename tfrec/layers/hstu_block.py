@@ -3,6 +3,8 @@
 import tensorflow as tf
 import tf_keras
 
+from tfrec.layers.dropout import Dropout
+
 
 class HSTUBlock(tf_keras.layers.Layer):
     """Attention whose weights are no softmax but SiLU of each score, and a gate on its output.
@@ -37,7 +39,7 @@ class HSTUBlock(tf_keras.layers.Layer):
         self._norms = [layers.LayerNormalization(epsilon=1e-6) for _ in range(2)]
         self._projection = layers.Dense(4 * dim, activation="silu", use_bias=False)
         self._output = layers.Dense(dim)
-        self._dropout = layers.Dropout(dropout)
+        self._dropout = Dropout(dropout)
 
     def build(self, shape: tf.TensorShape) -> None:
         """Makes the biases of distances."""

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import tf_keras
 
+from tfrec.layers.dropout import Dropout
+
 
 def mlp(
     hidden: Sequence[int], output_dim: int | None = None, dropout: float = 0.0
@@ -21,7 +23,7 @@ def mlp(
     layers: list[tf_keras.layers.Layer] = []
     for units in hidden:
         layers.append(tf_keras.layers.Dense(units, activation="relu"))
-        layers.append(tf_keras.layers.Dropout(dropout))
+        layers.append(Dropout(dropout))
     if output_dim is not None:
         layers.append(tf_keras.layers.Dense(output_dim))
     return tf_keras.Sequential(layers)

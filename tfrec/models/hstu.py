@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras
 from pydantic import Field
 
-from tfrec.layers import HSTUBlock
+from tfrec.layers import Dropout, HSTUBlock
 from tfrec.models.sequential import Sequential
 
 
@@ -47,7 +47,7 @@ class _Encoder(tf_keras.layers.Layer):
 
     def __init__(self, blocks: list[HSTUBlock], dropout: float) -> None:
         super().__init__()
-        self._dropout = tf_keras.layers.Dropout(dropout)
+        self._dropout = Dropout(dropout)
         self._blocks = blocks
         self._norm = tf_keras.layers.LayerNormalization(epsilon=1e-6)
 

@@ -81,6 +81,8 @@ class _Run:
             report(progress)
 
         with Reporting(config.batch_size, self._look, tell), self._saving_from_a_thread():
+            if len(log.epochs) < epoch:
+                self._end_epoch(log, epoch - 1)
             if into:
                 self._fit(log, epoch, epoch + 1, per_epoch - into)
                 epoch += 1
@@ -90,6 +92,18 @@ class _Run:
     @property
     def _steps_done(self) -> int:
         return int(self._step.optimizer.iterations.numpy())
+
+    def _end_epoch(self, log: EpochLog, epoch: int) -> None:
+        """Ends an epoch whose last checkpoint came between its last step and its line."""
+        ending = _EndOfEpoch(log, self._checkpoints, self._board)
+        ending.set_model(self._step)
+        ending.on_epoch_begin(epoch)
+        logs = {}
+        if steps := self._batches.validation_steps:
+            data = self._batches.validation(self._strategy)
+            measured = self._step.evaluate(data, steps=steps, verbose=0, return_dict=True)
+            logs = {f"val_{name}": loss for name, loss in measured.items()}
+        ending.on_epoch_end(epoch, logs)
 
     def _fit(self, log: EpochLog, first: int, last: int, steps: int) -> None:
         validation: dict[str, object] = {}
