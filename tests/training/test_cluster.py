@@ -149,6 +149,19 @@ def test_a_worker_whose_steps_stand_still_is_killed_and_started_again(stage: Sta
     assert stage.starts("worker-1") == 1
 
 
+def test_what_waits_for_a_hung_worker_is_not_taken_for_hung_itself(stage: Stage) -> None:
+    chief = (
+        "tell(2, 1, 1)\n"
+        "while not (folder / 'worker-1.start-1').exists():\n"
+        "    time.sleep(0.02)\n"
+        "time.sleep(1)"
+    )
+    stage.play(cluster(worker_timeout=2), chief_0=[chief], worker_1=["time.sleep(1000)", "live()"])
+
+    assert "worker-1 hung for 2 s and was killed; starts again in 0 s" in stage.states
+    assert stage.restarts == {"chief-0": 0, "worker-0": 0, "worker-1": 1, "ps-0": 0}
+
+
 def test_a_lost_server_starts_everything_again(stage: Stage) -> None:
     stage.play(
         cluster(),
