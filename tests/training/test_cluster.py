@@ -156,7 +156,14 @@ def test_what_waits_for_a_hung_worker_is_not_taken_for_hung_itself(stage: Stage)
         "    time.sleep(0.02)\n"
         "time.sleep(1)"
     )
-    stage.play(cluster(worker_timeout=2), chief_0=[chief], worker_1=["time.sleep(1000)", "live()"])
+    # The chief falls silent first.
+    worker = (
+        "end = time.time() + 1\n"
+        "while time.time() < end:\n"
+        "    say(); time.sleep(0.02)\n"
+        "time.sleep(1000)"
+    )
+    stage.play(cluster(worker_timeout=2), chief_0=[chief], worker_1=[worker, "live()"])
 
     assert "worker-1 hung for 2 s and was killed; starts again in 0 s" in stage.states
     assert stage.restarts == {"chief-0": 0, "worker-0": 0, "worker-1": 1, "ps-0": 0}
