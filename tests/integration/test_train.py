@@ -15,7 +15,7 @@ from tfrec.features import FeatureSpec
 from tfrec.models.template import ModelConfig
 from tfrec.stages.artifact import Artifact
 from tfrec.stages.train import TrainedModel, train
-from tfrec.training.checkpoints import latest
+from tfrec.training.checkpoints import latest, saved_steps
 from tfrec.training.config import TrainingConfig
 from tfrec.training.job import TrainingJob
 
@@ -102,7 +102,9 @@ def test_training_ends_early_and_the_model_is_of_the_best_epoch(
     assert summary["epoch"] == np.argmin(losses) + 1
     assert summary["validation_loss"] == min(losses)
     job = TrainingJob.read(model.path)
-    best = tf.train.load_checkpoint(latest(job.checkpoints, best=True))
+    prefix = latest(job.checkpoints, best=True)
+    assert saved_steps(prefix) == 17 * summary["epoch"]
+    best = tf.train.load_checkpoint(prefix)
     kernel = best.get_tensor(
         "model/_item_tower/layer_with_weights-0/kernel/.ATTRIBUTES/VARIABLE_VALUE"
     )
