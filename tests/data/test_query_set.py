@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from tfrec.data.prepared import Part, PreparedData
 from tfrec.data.query_set import QuerySet, client_tensor
 from tfrec.errors import UserError
 
@@ -98,6 +99,24 @@ def test_no_queries_make_empty_tensors(queries: QuerySet) -> None:
     assert nobody.inputs(["recent"])["recent"].shape == (0, 1)
     assert nobody.inputs(["channel"])["channel"].shape == (0,)
     assert list(nobody.batches(5)) == []
+
+
+@pytest.mark.parametrize(("validation", "part"), [(0, "test"), (3, "validation")])
+def test_held_out_queries_are_of_validation_or_else_of_test(
+    queries: QuerySet, tmp_path: Path, validation: int, part: str
+) -> None:
+    data = PreparedData(tmp_path)
+    sizes = {"train": 5, "validation": validation, "test": 4}
+    data.write_parts(
+        {
+            name: Part(examples=size, shoppers=size, first=None, last=None, files={})
+            for name, size in sizes.items()
+        }
+    )
+    data.queries(part).mkdir(parents=True)
+    pyarrow.parquet.write_table(queries.table, data.queries(part) / "0.parquet")
+
+    assert QuerySet.read_held_out(data).users == queries.users
 
 
 def test_window_without_queries_is_refused_with_its_field(

@@ -110,6 +110,12 @@ def test_random_split_takes_its_share_of_every_shopper(seed: int) -> None:
     assert parts.count(VALIDATION) == pytest.approx(0.1 * len(log), rel=0.1)
 
 
+def test_random_split_may_leave_validation_empty() -> None:
+    parts = divide(shop(50), kind="random", validation=0, test=0.25)
+
+    assert set(parts) == {TRAIN, TEST}
+
+
 def test_random_split_is_independent_of_time() -> None:
     log = [("a", time) for time in range(1000)]
 

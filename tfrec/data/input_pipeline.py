@@ -21,11 +21,7 @@ _MEMORY_BYTES = 2 * 1024**3
 
 
 def read_examples(
-    folder: Path,
-    spec: FeatureSpec,
-    batch_size: int,
-    weight: Weight | None = None,
-    labels: Sequence[str] = (),
+    folder: Path, spec: FeatureSpec, batch_size: int, weight: Weight | None = None
 ) -> tf.data.Dataset:
     """Reads a directory's examples once and in order.
 
@@ -35,12 +31,11 @@ def read_examples(
       batch_size: examples per batch; the last batch holds what is left.
       weight: gives factors by which the examples' weights are multiplied, as do features of role
         weight.
-      labels: columns of labels to read, where the examples have some.
 
     Returns:
-      Batches of the features, `_item_row`, `_time`, `_repeat` and `_weight`, and of the labels.
+      Batches of the features, `_item_row`, `_time`, `_repeat` and `_weight`.
     """
-    return _parsed(read_serialized(folder, batch_size), spec, weight, labels)
+    return _parsed(read_serialized(folder, batch_size), spec, weight, ())
 
 
 def read_shuffled(
@@ -78,7 +73,7 @@ def read_shuffled(
       labels: columns of labels to read, where the examples have some.
 
     Returns:
-      Batches as from `read_examples`.
+      Batches as from `read_examples`, and of the labels.
 
     Raises:
       tf.errors.InvalidArgumentError: if the files hold less than a batch.

@@ -5,6 +5,7 @@ import tf_keras
 
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
+from tfrec.features.spec import Role
 from tfrec.layers import Joined
 from tfrec.models.base import ModelInputs
 from tfrec.models.dnn import DNN
@@ -62,12 +63,12 @@ class _Halves(tf_keras.layers.Layer):
 
 
 def _check_ids(spec: FeatureSpec, settings: NeuMF.Settings) -> None:
-    sides = {"user": ("user", settings.user), "item": ("item", settings.item)}
-    for key, (role, name) in sides.items():
-        known = [n for n in spec.of_role(role) if n in spec.categories]  # type: ignore[arg-type]
+    sides: dict[Role, str] = {"user": settings.user, "item": settings.item}
+    for role, name in sides.items():
+        known = [n for n in spec.of_role(role) if n in spec.categories]
         if name not in known:
             raise UserError(
-                f"model.{key}: {name!r} is no categorical feature of role {role}; "
+                f"model.{role}: {name!r} is no categorical feature of role {role}; "
                 f"those are {', '.join(known) or 'none'}"
             )
     user, item = (

@@ -24,7 +24,7 @@ from tfrec.evaluation.embedding_ranker import EmbeddingRanker
 from tfrec.evaluation.evaluator import evaluate as measure
 from tfrec.evaluation.measures import Items
 from tfrec.evaluation.predictions import measure_predictions
-from tfrec.evaluation.report import Cost, Gathering, write_report
+from tfrec.evaluation.report import Cost, Gathering, render
 from tfrec.features.parsing import LABEL
 from tfrec.models.baselines import BASELINES
 from tfrec.models.closed_form import HistoryRanker
@@ -112,8 +112,8 @@ def evaluate(
         reporter.step("report")
         costs = [_cost(artifact) for artifact in (prepared, trained, indexed)]
         told = trained.manifest.summary
-        page = EvaluationArtifact(directory).report
-        write_report(summary, gathering, config, told, costs, part, page)
+        page = render(summary, gathering, config, told, costs, part)
+        EvaluationArtifact(directory).report.write_text(page, "utf-8", "backslashreplace")
         return summary
 
     inputs = {"prepare": prepared.manifest.id, "index": indexed.manifest.id, "part": part}

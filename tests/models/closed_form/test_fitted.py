@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,20 +33,6 @@ def make(kind: type[ClosedForm], log: Interactions) -> ClosedForm:
     model = kind(validate(kind.Settings, SETTINGS[kind]))
     model.fit(log)
     return model
-
-
-@every_model
-def test_saved_model_scores_the_same_once_it_is_loaded(
-    kind: type[ClosedForm], log: Interactions, tmp_path: Path
-) -> None:
-    model = make(kind, log)
-
-    model.save(tmp_path / "model")
-
-    loaded = kind.load(tmp_path / "model")
-    assert loaded.settings == model.settings
-    np.testing.assert_array_equal(loaded.scores(log.matrix()), model.scores(log.matrix()))
-    assert [file.name for file in (tmp_path / "model").iterdir()] == ["fitted.npz"]
 
 
 @every_model

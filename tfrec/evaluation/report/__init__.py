@@ -1,6 +1,6 @@
 """What an evaluation found, as one page for people."""
 
 from tfrec.evaluation.report.gathering import Gathering
-from tfrec.evaluation.report.page import Cost, write_report
+from tfrec.evaluation.report.page import Cost, render
 
-__all__ = ["Cost", "Gathering", "write_report"]
+__all__ = ["Cost", "Gathering", "render"]

@@ -35,32 +35,6 @@ class Cost:
     peak_memory_bytes: int
 
 
-def write_report(
-    summary: Mapping[str, Any],
-    gathering: Gathering,
-    protocol: Protocol,
-    model: Mapping[str, Any],
-    costs: Sequence[Cost],
-    window: str,
-    output: Path,
-) -> None:
-    """Writes a page that shows what an evaluation found.
-
-    Args:
-      summary: of the evaluation's manifest; see `Evaluation.summary`.
-      gathering: what was gathered while the rankers were measured.
-      protocol: how they were measured.
-      model: summary of the trained model's manifest.
-      costs: what making the model took, by stage.
-      window: the part of the data that it was measured on.
-      output: file of the page.
-    """
-    page = render(summary, gathering, protocol, model, costs, window)
-    scratch = output.with_name(f".{output.name}.tmp")
-    scratch.write_text(page, encoding="utf-8", errors="backslashreplace")
-    scratch.rename(output)
-
-
 def render(
     summary: Mapping[str, Any],
     gathering: Gathering,
@@ -69,7 +43,19 @@ def render(
     costs: Sequence[Cost],
     window: str,
 ) -> str:
-    """Renders the page; what the shop's data say is escaped."""
+    """Makes a page that shows what an evaluation found; what the shop's data say is escaped.
+
+    Args:
+      summary: of the evaluation's manifest; see `Evaluation.summary`.
+      gathering: what was gathered while the rankers were measured.
+      protocol: how they were measured.
+      model: summary of the trained model's manifest.
+      costs: what making the model took, by stage.
+      window: the part of the data that it was measured on.
+
+    Returns:
+      HTML that needs no other file.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([Path(__file__).parent, _SHARED]),
         autoescape=True,

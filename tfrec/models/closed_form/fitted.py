@@ -1,8 +1,7 @@
 """What all models in closed form share: one call fits them, and arrays are all they keep."""
 
 from abc import ABC, abstractmethod
-from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -10,10 +9,6 @@ from scipy import sparse
 
 from tfrec.config import Section
 from tfrec.data.interactions import Interactions
-
-_FILE = "fitted.npz"
-
-Model = TypeVar("Model", bound="ClosedForm")
 
 
 class Scorer(tf.Module):
@@ -67,23 +62,6 @@ class ClosedForm(ABC):
     @abstractmethod
     def in_graph(self) -> "Scorer":
         """The same scores, but for ties, as a module that goes into a SavedModel."""
-
-    def save(self, folder: Path) -> None:
-        """Writes settings and state into a folder, which is made if need be."""
-        folder.mkdir(parents=True, exist_ok=True)
-        scratch = folder / f"scratch-{_FILE}"
-        arrays = {name: getattr(self, name) for name in self.state}
-        np.savez(scratch, settings=np.array(self.settings.model_dump_json()), **arrays)
-        scratch.rename(folder / _FILE)
-
-    @classmethod
-    def load(cls: type[Model], folder: Path) -> Model:
-        """Reads what a model of this class wrote into a folder."""
-        with np.load(folder / _FILE) as saved:
-            model = cls(cls.Settings.model_validate_json(saved["settings"].item()))
-            for name in cls.state:
-                setattr(model, name, saved[name])
-        return model
 
 
 def presence(histories: sparse.csr_matrix) -> sparse.csr_matrix:
