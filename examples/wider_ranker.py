@@ -1,6 +1,6 @@
 """A ranker of one's own, in fifteen lines.
 
-tfrec run configs/complete_journey.yaml --model examples/wider_ranker.py:WiderRanker
+tfrec run examples/films.yaml --model examples/wider_ranker.py:WiderRanker --training.epochs 1
 """
 
 import tf_keras
@@ -18,5 +18,6 @@ class WiderRanker(tfrec.models.DeepFM):
 
 
 if __name__ == "__main__":
-    experiment = tfrec.Experiment.load("configs/complete_journey.yaml", model=WiderRanker)
+    one_epoch = {"training.epochs": "1"}
+    experiment = tfrec.Experiment.load("examples/films.yaml", WiderRanker, one_epoch)
     experiment.run()

@@ -55,7 +55,7 @@ def busy_shop() -> BusyShop:
 
 @pytest.fixture(scope="session")
 def busy(busy_shop: BusyShop, tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
-    """The busy shop's prepared data with labelled impressions, which tests only read."""
+    """The busy shop's prepared data with labelled impressions and pairs, which tests only read."""
     from tfrec.stages.prepare import prepare
 
     folder = tmp_path_factory.mktemp("busy")
@@ -66,7 +66,11 @@ def busy(busy_shop: BusyShop, tmp_path_factory: pytest.TempPathFactory) -> Prepa
             "end": "to",
         },
         split={"kind": "time", "validation": 6 * DAY, "test": 6 * DAY},
-        labels={"kind": "impressions", "impression": "shown", "positive": ["view", "buy"]},
+        labels={
+            "kind": "impressions", "impression": "shown", "positive": ["view", "buy"],
+            "lists": True,
+        },
+        pairs={"within": "session"},
     )  # fmt: skip
     return PreparedData(prepare(config, spec_of(), folder / "prepare").path)
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfrec.features.parsing import EXAMPLES
+
 Example = dict[str, tuple]
 """Feature -> its values."""
 
@@ -21,6 +23,13 @@ def read_example_files(folder: Path) -> dict[str, list[Example]]:
 def read_all_examples(folder: Path) -> list[Example]:
     """The Examples of all TFRecord files of a directory."""
     return [example for file in read_example_files(folder).values() for example in file]
+
+
+def read_lists(folder: Path) -> list[list[Example]]:
+    """The Examples of each list of a directory of lists."""
+    return [
+        [_values(record) for record in example[EXAMPLES]] for example in read_all_examples(folder)
+    ]
 
 
 def read_rejects(folder: Path, source: str) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """A shop's log in plain Python, and cleaned events made by hand."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timezone
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from shop import Shop
+from shop import START, Shop
 
 from tfrec.config import validate
 from tfrec.data.catalogue import GROUP, ID, NAME, Catalogue
@@ -17,7 +18,8 @@ from tfrec.data.config import DataConfig
 from tfrec.data.events import PART, TYPE, USER
 from tfrec.data.prepared import PreparedData
 from tfrec.data.shard import Shard
-from tfrec.data.splits import ByTime, Split
+from tfrec.data.splits import EXAMPLE_PARTS, ByTime, Split
+from tfrec.features import FeatureSpec
 from tfrec.features.parsing import ITEM_ROW, TIME
 
 COLUMNS = Columns(
@@ -48,20 +50,59 @@ class Event(NamedTuple):
 
 @pytest.fixture(scope="session")
 def log(shop: Shop) -> list[Event]:
-    """The shop's good events: each shopper's together, in the order of time and then item."""
+    """The shop's good events: each shopper's together, in the order of time and then the file."""
     rows = pa.parquet.read_table(shop.events).to_pylist()
-    return sorted(
-        {
-            Event(
-                row["shopper"],
-                int(row["at"].replace(tzinfo=timezone.utc).timestamp()),
-                row["sku"],
-                row["channel"],
-            )
-            for row in rows
-            if row["shopper"] is not None and row["sku"] != "sku-unknown"
-        }
+    good = dict.fromkeys(
+        Event(
+            row["shopper"],
+            int(row["at"].replace(tzinfo=timezone.utc).timestamp()),
+            row["sku"],
+            row["channel"],
+        )
+        for row in rows
+        if row["shopper"] is not None and row["sku"] != "sku-unknown"
     )
+    return sorted(good, key=lambda event: (event.user, event.time))
+
+
+@pytest.fixture(scope="session")
+def paired(shop: Shop, spec: FeatureSpec, tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
+    """The shop prepared with pairs of what is bought in one session, one thing after the other."""
+    from tfrec.stages.prepare import prepare
+
+    pairs = {"within": "session", "ordered": True, "substitutes": "aisle", "examples": 2}
+    section = shop.config(data={"session_gap": "3h", "pairs": pairs})["data"]
+    config = validate(DataConfig, section, "data")
+    return PreparedData(prepare(config, spec, tmp_path_factory.mktemp("paired") / "prepare").path)
+
+
+@pytest.fixture(scope="session")
+def bought_after(log: list[Event]) -> dict[str, list[list[tuple[Event, Event]]]]:
+    """Part -> what each event was followed by in its session: pairs of items of two aisles."""
+    end = max(event.time for event in log) + 1
+    cuts = [START, end - 14 * 86_400, end - 7 * 86_400, end]
+    followed: dict[str, list[list[tuple[Event, Event]]]] = {}
+    for part, (start, stop) in zip(EXAMPLE_PARTS, itertools.pairwise(cuts), strict=True):
+        sessions: list[list[Event]] = []
+        for event in log:
+            if not start <= event.time < stop:
+                continue
+            before = sessions[-1][-1] if sessions else event
+            if sessions and before.user == event.user and event.time - before.time <= 3 * 3600:
+                sessions[-1].append(event)
+            else:
+                sessions.append([event])
+        followed[part] = [
+            [
+                (source, target)
+                for source in session
+                for target in session
+                if source.time < target.time
+                and int(source.sku[-3:]) % 6 != int(target.sku[-3:]) % 6
+            ]
+            for session in sessions
+        ]
+    return followed
 
 
 @pytest.fixture

@@ -371,7 +371,7 @@ def shop_files(write_parquet: Callable[..., str], count: int) -> list[str]:
     ]
 
 
-def test_each_file_holds_whole_shoppers_sorted_by_time_and_item(
+def test_each_file_holds_whole_shoppers_sorted_by_time(
     prepare: Prepare, write_parquet: Callable[..., str], output: PreparedData
 ) -> None:
     rows, counted = prepare(shop_files(write_parquet, 2), clean={"duplicates": "keep"}, shards=3)
@@ -382,9 +382,28 @@ def test_each_file_holds_whole_shoppers_sorted_by_time_and_item(
     owners: dict[str, Path] = {}
     for file in written:
         events = pa.parquet.read_table(file).to_pylist()
-        keys = [(event[USER], event[TIME], event[ITEM_ROW]) for event in events]
+        keys = [(event[USER], event[TIME]) for event in events]
         assert keys == sorted(keys)
-        assert all(owners.setdefault(user, file) == file for user, _, _ in keys)
+        assert all(owners.setdefault(user, file) == file for user, _ in keys)
+
+
+def test_events_of_one_time_stand_as_in_the_logs(
+    prepare: Prepare, write_parquet: Callable[..., str]
+) -> None:
+    first, second = (
+        write_parquet(shopper=["u"] * 4, sku=items, at=[7, 5, 7, 7])
+        for items in (
+            ["cheese", "bread", "apple", "cheese"],
+            ["bread", "cheese", "cheese", "apple"],
+        )
+    )
+
+    rows, counted = prepare([second, first])
+
+    apple, bread, cheese = range(3)
+    assert [row[ITEM_ROW] for row in rows] == [bread, cheese, cheese, apple, bread]
+    assert [row[TIME] for row in rows] == [5, 5, 7, 7, 7]
+    assert counted.dropped == {"duplicate": 3}
 
 
 def test_same_events_come_out_whatever_the_order_of_the_files(

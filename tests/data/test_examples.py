@@ -1,6 +1,7 @@
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 import tensorflow_transform as tft
 from busy_shop import DAY, WEIGHTS, BusyShop, Row, spec_of
 from every_kind import as_sent, to_lists
-from records import Example, read_all_examples, read_example_files
+from records import Example, read_all_examples, read_example_files, read_lists
 from shop import DAYS, ITEMS, START, Shop
 
 from tfrec.data.catalogue import Catalogue
@@ -18,7 +19,7 @@ from tfrec.data.config import DataConfig
 from tfrec.data.events import first_and_last
 from tfrec.data.examples import write_examples
 from tfrec.data.prepared import PreparedData
-from tfrec.data.splits import EXAMPLE_PARTS, make_split
+from tfrec.data.splits import EXAMPLE_PARTS, TRAIN, make_split
 from tfrec.features import FeatureSpec
 from tfrec.features.parsing import ITEM_ROW, LABEL, REPEAT, TIME, WEIGHT, task_label
 from tfrec.features.signature import sparse_inputs
@@ -212,6 +213,25 @@ def test_sequences_are_the_last_event_and_each_before_which_a_history_has_room(
         assert set(output.example_files(part, "sequences").files) == set(output.parts[part].files)
 
 
+def test_sequences_hold_every_event_once_also_those_of_one_time(
+    write_again: Callable[..., None],
+    output: PreparedData,
+    vocabularies: dict[str, dict[str, int]],
+    log: list,
+    spec: FeatureSpec,
+) -> None:
+    write_again(sequences=True)
+
+    longest, end = spec.sequences["recent"].last, max(event.time for event in log) + 1
+    held = Counter()
+    for example in read_all_examples(output.sequences(TRAIN)):
+        whole = [*example["recent"], example["sku"][0]]
+        assert len(whole) <= longest + 1
+        held[example["shopper"][0]] += len(whole[-longest:])
+    shopper = vocabularies["shopper"]
+    assert held == Counter(shopper[e.user] for e in log if e.time < end - 14 * DAY)
+
+
 @pytest.mark.parametrize("popularity", [0, 0.75])
 def test_negatives_are_items_that_the_shopper_never_touched(
     write_again: Callable[..., None],
@@ -252,6 +272,49 @@ def test_negatives_are_items_that_the_shopper_never_touched(
         for (user, _, at), count in mine.items():
             asked[user, at] += 3 * count
         assert of_event == asked
+
+
+def test_a_list_holds_an_event_and_its_negatives(
+    write_again: Callable[..., None], output: PreparedData
+) -> None:
+    write_again(labels={"kind": "negatives", "per_positive": 2, "lists": True})
+
+    for part in EXAMPLE_PARTS:
+        lists = read_lists(output.lists(part))
+        for events in lists:
+            assert [example[LABEL] for example in events] == [(1,), (0,), (0,)]
+            assert len({(example["shopper"], example[TIME]) for example in events}) == 1
+        assert len(lists) == output.example_files(part, "lists").examples
+        assert hashed(chain(*lists)) == hashed(read_all_examples(output.labelled(part)))
+        times = [events[0][TIME] for events in lists]
+        assert times != sorted(times)
+
+
+@pytest.mark.parametrize("part", EXAMPLE_PARTS)
+def test_a_list_holds_the_impressions_of_a_session(
+    busy: PreparedData, busy_shop: BusyShop, part: str
+) -> None:
+    sessions: list[list[int]] = []
+    last: Row = {"visitor": None}
+    for row in busy_shop.events:
+        if not sees(part, busy_shop_end(busy_shop), row):
+            continue
+        if row["visitor"] != last["visitor"] or row["at"] - last["at"] > 1800:
+            sessions.append([])
+        if row["action"] == "shown":
+            sessions[-1].append(row["at"])
+        last = row
+
+    lists = read_lists(busy.lists(part))
+
+    found = sorted([example[TIME][0] for example in shown] for shown in lists)
+    assert found == sorted(filter(None, sessions))
+    assert len(lists) == busy.example_files(part, "lists").examples
+    assert hashed(chain(*lists)) == hashed(read_all_examples(busy.labelled(part)))
+
+
+def hashed(examples: Iterable[Example]) -> Counter:
+    return Counter(tuple(sorted(example.items())) for example in examples)
 
 
 def sees(part: str, end: int, row: Row) -> bool:

@@ -4,24 +4,13 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from numbered_examples import BATCH, LENGTHS, ROWS, SPEC, example, name_files, write_files
 
-from tfrec.config import validate
 from tfrec.data import input_pipeline
 from tfrec.data.input_pipeline import read_examples, read_serialized, read_shuffled
-from tfrec.features import FeatureSpec
-from tfrec.features.parsing import ITEM_ROW, REPEAT, TIME, WEIGHT
+from tfrec.features.parsing import EXAMPLES, ITEM_ROW, LIST, REPEAT, TIME, WEIGHT
 
-ROWS, BATCH = 400, 20
 BATCHES = ROWS // BATCH
-LENGTHS = (70, 3, 90, 0, 65, 82, 41, 49)
-SPEC = validate(
-    FeatureSpec,
-    {
-        "sku": {"role": "item", "kind": "categorical", "embedding": 2},
-        "recent": {"role": "user", "kind": "sequence", "of": "sku", "last": 3},
-        "trust": {"role": "weight", "kind": "numeric"},
-    },
-)
 
 Files = dict[str, int]
 
@@ -34,37 +23,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def files() -> Files:
     return name_files(LENGTHS)
-
-
-def name_files(lengths: tuple[int, ...]) -> Files:
-    return {f"{number:02d}.tfrecord": length for number, length in enumerate(lengths)}
-
-
-def write_files(folder: Path, lengths: tuple[int, ...]) -> Path:
-    """Spreads examples, numbered by their item row, over files of some lengths."""
-    rows = iter(range(sum(lengths)))
-    for name, length in name_files(lengths).items():
-        with tf.io.TFRecordWriter(str(folder / name)) as writer:
-            for _ in range(length):
-                writer.write(example(next(rows)))
-    return folder
-
-
-def example(row: int) -> bytes:
-    integers = {
-        ITEM_ROW: [row],
-        "sku": [row * 10],
-        "recent": [row] * (row % 4),
-        TIME: [1000 + row],
-        REPEAT: [row % 2],
-    }
-    features = {
-        name: tf.train.Feature(int64_list=tf.train.Int64List(value=value))
-        for name, value in integers.items()
-    }
-    for name, value in ((WEIGHT, row / 4), ("trust", 2.0)):
-        features[name] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
 def item_rows(batches: tf.data.Dataset) -> list[list[int]]:
@@ -80,6 +38,31 @@ def test_batch_holds_features_and_what_an_example_carries_beside_them(folder: Pa
     assert batch["recent"].to_list() == [[row] * (row % 4) for row in rows.tolist()]
     assert batch[TIME].numpy().tolist() == (1000 + rows).tolist()
     assert batch[REPEAT].numpy().tolist() == (rows % 2).tolist()
+
+
+def test_lists_are_read_whole_and_make_a_row_for_each_item(tmp_path: Path) -> None:
+    lists, first = [], 0
+    for length in (3, 1, 4, 2, 5, 1):
+        lists.append([*range(first, first + length)])
+        first += length
+    with tf.io.TFRecordWriter(str(tmp_path / "0.tfrecord")) as writer:
+        for rows in lists:
+            inner = tf.train.Feature(bytes_list=tf.train.BytesList(value=map(example, rows)))
+            writer.write(
+                tf.train.Example(
+                    features=tf.train.Features(feature={EXAMPLES: inner})
+                ).SerializeToString()
+            )
+
+    read = read_shuffled(tmp_path, {"0.tfrecord": 6}, SPEC, 2, seed=1, kind="lists")
+
+    found = []
+    for batch in read.take(3):
+        numbers, rows = batch[LIST].numpy(), batch[ITEM_ROW].numpy()
+        assert set(numbers) == {0, 1}
+        assert batch["recent"].to_list() == [[row] * (row % 4) for row in rows.tolist()]
+        found += [rows[numbers == number].tolist() for number in (0, 1)]
+    assert sorted(found) == lists
 
 
 def test_weight_is_that_of_the_event_times_features_of_role_weight_times_what_is_given(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tfrec.data.labels import impression_labels, sample_negatives
+from tfrec.data.labels import impression_labels, impression_lists, sample_negatives
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -46,6 +46,37 @@ def test_no_impressions_have_no_labels(events: int) -> None:
     rows, labels = impression_labels(some, some, some, some < 0, some >= 0, 60)
 
     assert len(rows) == len(labels) == 0
+
+
+def test_a_list_is_of_one_session_and_of_at_most_a_hundred_impressions() -> None:
+    random = np.random.default_rng(0)
+    users = np.sort(np.r_[random.integers(9, size=300), np.full(700, 4)])
+    times = np.concatenate(
+        [np.sort(random.integers(9000, size=n)) for n in np.unique(users, return_counts=True)[1]]
+    )
+    shown = np.flatnonzero(random.random(1000) < 0.7)
+
+    lists = impression_lists(users, times, shown, gap=100)
+
+    expected: list[int] = []
+    size = 0
+    for place, row in enumerate(shown):
+        before = range(shown[place - 1] if place else row, row)
+        goes_on = size > 0 and all(
+            users[event] == users[event + 1] and times[event + 1] - times[event] <= 100
+            for event in before
+        )
+        size = size + 1 if goes_on and size < 100 else 1
+        expected.append((expected[-1] if expected else -1) + (size == 1))
+    assert lists.tolist() == expected
+    assert 20 < len(set(expected)) < 700
+    assert max(np.bincount(lists)) == 100
+
+
+def test_no_impressions_make_no_lists() -> None:
+    none = np.zeros(0, int)
+
+    assert impression_lists(none, none, none, 60).tolist() == []
 
 
 @pytest.mark.parametrize("popularity", [None, np.arange(20) ** 0.75])

@@ -8,7 +8,18 @@ import pytest
 from tfrec.data.catalogue import Catalogue
 from tfrec.data.config import DataConfig
 from tfrec.data.shard import Lists, Shard, View
-from tfrec.data.splits import PARTS, TEST, TRAIN, VALIDATION, ByChance, ByFile, ByTime, LeaveLastOut
+from tfrec.data.splits import (
+    PARTS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    ByChance,
+    ByFile,
+    ByTime,
+    ByUser,
+    LeaveLastOut,
+    Split,
+)
 from tfrec.features import Sequence
 
 WEIGHTS = {"buy": 2, "view": 1, "shown": 0}
@@ -188,6 +199,25 @@ def test_sequence_equals_a_plain_loop(
         assert values == expected[-last:]
 
 
+@pytest.mark.parametrize("last", [1, 4])
+def test_sequence_by_place_holds_events_of_the_same_time_too(
+    random_shard: Shard, last: int
+) -> None:
+    feature = Sequence(role="user", kind="sequence", of="sku", last=last, types=("buy",))
+    view = random_shard.view(TEST)
+    events = plain(view)
+
+    lists = view.sequence(feature, random_shard.value("sku"), by_place=True)
+
+    for place, values in enumerate(lists.take(np.arange(len(events))).to_pylist()):
+        bought = [
+            f"sku-{row:02d}"
+            for user, _, row, kind in events[:place]
+            if user == events[place][0] and kind == "buy"
+        ]
+        assert values == bought[-last:]
+
+
 @pytest.mark.parametrize("part", [TRAIN, TEST])
 def test_repeats_equal_a_plain_loop(random_shard: Shard, part: str) -> None:
     view = random_shard.view(part)
@@ -239,6 +269,20 @@ def test_visit_comes_after_all_it_may_see_where_parts_are_not_in_time_order(
     assert view.rows.tolist() == [1, 2, 0, 3, 4]
     assert view.times.tolist() == [20, 30, 31, 5, 40]
     assert visits.tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("split", [LeaveLastOut(), ByUser(0, 1, 0.5, seed=0)])
+def test_visit_sees_what_stands_before_it_at_the_same_time(
+    make_shard: Callable[..., Shard], write_catalogue: Callable[..., Catalogue], split: Split
+) -> None:
+    write_catalogue(["x", "y", "z", "w"], aisle=[None] * 4)
+    feature = Sequence(role="user", kind="sequence", of="sku", last=9)
+    shard = make_shard([("a", 7, row, None, None) for row in (2, 0, 3, 1)], split)
+
+    view, visits = shard.visits(TEST)
+
+    lists = view.sequence(feature, shard.value("sku")).take(visits).to_pylist()
+    assert lists == [["z", "x", "w"] if isinstance(split, LeaveLastOut) else ["z", "x"]]
 
 
 def test_event_that_does_not_count_goes_with_the_shoppers_next_that_does(

@@ -230,6 +230,24 @@ def test_smaller_optimiser_is_offered_where_it_fits() -> None:
     assert "parameter_servers" not in made.problem  # they would share the same memory
 
 
+def test_no_other_width_or_optimiser_is_offered_for_a_table_that_has_its_own() -> None:
+    tables, own = {**BIG, "own": Table(8_000_000, 16)}, {"own": optimizer("lazy_adam")}
+    demands = {name: zipf_demand(table.rows, 1, ordered=False) for name, table in tables.items()}
+    layout = servers(1, PROCESS_BYTES + 8 * ALL)
+
+    def made(fixed: dict[str, OptimizerSettings]) -> str:
+        def optimizer_of(name: str) -> OptimizerSettings:
+            return own.get(name, optimizer("sgd"))
+
+        problem = plan_tables(tables, optimizer_of, layout, demands, Batch(64), fixed).problem
+        assert problem is not None
+        return problem
+
+    assert "features.own.embedding" in made({})
+    assert "rowwise_adagrad" in made({})
+    assert made(own).endswith("training.memory_per_server; training.parameter_servers: 2 would fit")
+
+
 def test_nothing_that_fits_asks_for_fewer_rows() -> None:
     made = plan(BIG, layout=servers(2, PROCESS_BYTES))
 

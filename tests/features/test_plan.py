@@ -21,6 +21,15 @@ def test_table_has_a_row_for_each_known_value_and_the_unknown_rows_behind(
     }
 
 
+def test_tables_are_those_of_what_is_embedded(spec: FeatureSpec, fitted: Fitted) -> None:
+    embedded = ["recent_skus", "flat"]
+
+    tables = embedding_plan(spec, fitted.transform, embedded)
+
+    every = embedding_plan(spec, fitted.transform)
+    assert tables == {name: every[name] for name in ("sku", "flat")}
+
+
 def test_every_row_that_the_transform_gives_is_in_its_table(
     spec: FeatureSpec, fitted: Fitted
 ) -> None:

@@ -36,3 +36,21 @@ def test_dropout_is_there_in_training_only() -> None:
 
     np.testing.assert_array_equal(block(values), block(values))
     assert np.abs(block(values, training=True) - block(values)).max() > 1e-3
+
+
+def test_the_same_values_lose_the_same_attention_in_a_block_of_another_age() -> None:
+    tf.random.set_seed(0)
+    values, block, younger = tf.random.normal([2, 5, DIM]), *_blocks_with_the_same_weights()
+    tf.random.normal([7])  # whatever else the process has drawn
+
+    first, again = block(values, training=True), younger(values, training=True)
+
+    np.testing.assert_array_equal(first, again)
+
+
+def _blocks_with_the_same_weights() -> tuple[CausalBlock, CausalBlock]:
+    block, other = CausalBlock(DIM, HEADS, 0.5), CausalBlock(DIM, HEADS, 0.5)
+    for layer in (block, other):
+        layer(tf.zeros([1, 1, DIM]))
+    other.set_weights(block.get_weights())
+    return block, other

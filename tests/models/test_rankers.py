@@ -155,6 +155,14 @@ def test_predictions_are_an_examples_own(kind: str) -> None:
 
 
 @every_kind
+def test_what_is_measured_by_labels_is_predicted(kind: str) -> None:
+    model, batch = make(kind), make_batch()
+
+    assert model.measured.keys() <= model.rank(batch).keys()
+    assert bool(model.measured) == (kind != "uplift")
+
+
+@every_kind
 def test_a_batch_of_empty_histories_is_ranked(kind: str) -> None:
     batch = make_batch(5)
     empty = tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int64), [0] * 5)

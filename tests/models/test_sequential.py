@@ -133,7 +133,8 @@ def plain_loss(
 def test_loss_is_the_weighted_mean_over_the_predictions_of_all_places(
     template: type[Sequential], loss: str, shared: bool
 ) -> None:
-    model = make(template, INPUTS, loss=loss, negatives=3, share_negatives=shared)
+    settings = {"loss": loss, "negatives": 3, "share_negatives": shared, "dropout": 0.0}
+    model = make(template, INPUTS, **settings)
     histories = [[3, 1, 4, 1], [], [5, 9], [2]]
     batch = batch_of(np.zeros(4, np.int64), np.array([5, 6, 0, 2]), histories)
     batch[WEIGHT] = tf.constant([1.0, 5.0, 2.0, 0.5])
@@ -142,28 +143,38 @@ def test_loss_is_the_weighted_mean_over_the_predictions_of_all_places(
     draws = tf.random.stateless_uniform(shape, seed, maxval=ITEMS + 1, dtype=tf.int64).numpy()
     sums = plain_loss(model, batch, histories, draws)
 
-    losses = model.example_losses(batch)
+    losses = model.example_losses(batch, training=True)
 
     np.testing.assert_allclose(losses, sums / (7 / 4), rtol=1e-4)
     expected = np.average(sums / (7 / 4), weights=[1, 5, 2, 0.5])
-    assert float(model.compute_loss(batch)) == pytest.approx(expected, rel=1e-4)
+    assert float(model.compute_loss(batch, training=True)) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("loss", ["bce", "softmax"])
 def test_examples_of_events_predict_their_own_item_alone(loss: str) -> None:
     batch = batch_of(np.zeros(3, np.int64), np.array([5, 6, 0]), [[3, 1, 4], [], [7]])
     each, last = (
-        make(SASRec, INPUTS, loss=loss, share_negatives=True, examples=examples)
+        make(SASRec, INPUTS, loss=loss, share_negatives=True, examples=examples, dropout=0.0)
         for examples in ("sequences", "events")
     )
 
-    losses = last.example_losses(batch).numpy() * 2 / 3
+    losses = last.example_losses(batch, training=True).numpy() * 2 / 3
 
     assert last.reads(last.settings) == "events"
-    whole = each.example_losses(batch).numpy() * 4 / 3
+    whole = each.example_losses(batch, training=True).numpy() * 4 / 3
     assert losses[1] == 0
     assert losses[2] == pytest.approx(whole[2], rel=1e-5)
     assert losses[0] < 0.7 * whole[0]
+
+
+def test_validation_predicts_no_item_that_training_may_have_seen() -> None:
+    batch = batch_of(np.zeros(3, np.int64), np.array([5, 6, 0]), [[3, 1, 4], [], [7]])
+    each, last = (
+        make(SASRec, INPUTS, share_negatives=True, examples=examples)
+        for examples in ("sequences", "events")
+    )
+
+    np.testing.assert_array_equal(each.example_losses(batch), last.example_losses(batch))
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

@@ -107,7 +107,10 @@ def test_what_is_no_template_is_refused_with_what_to_name(file: Path, name: str)
 def test_unknown_setting_is_refused_with_the_known_ones_of_the_template(file: Path) -> None:
     message = refusal(f"{file}:Own", dept=3)
 
-    assert message == "model.dept: unknown key; known here: embedding_dim, temperature, depth"
+    assert message == (
+        "model.dept: unknown key; known here: embedding_dim, uniform_negatives, hard_negatives, "
+        "item_frequency, temperature, depth"
+    )
 
 
 @pytest.mark.parametrize("settings", [{"temperature": 0}, {"embedding_dim": "wide"}])

@@ -52,6 +52,24 @@ def test_tables_whose_rows_the_config_says_need_no_prepared_data(tmp_path: Path)
     assert {name for group in made.groups for name in group.assumed} == set(rows)
 
 
+def test_crosses_of_wide_and_deep_are_counted(tmp_path: Path) -> None:
+    wide = {"template": "tfrec.models.WideAndDeep", "cross_rows": 10_000_000}
+    crosses = [("shopper", "sku"), ("sku", "shopper")]
+    models = [ModelConfig.model_validate({**wide, "crosses": pairs}) for pairs in ([], crosses)]
+
+    without, made = (
+        plan(training(), hashed(), Artifact(tmp_path / "prepare"), model) for model in models
+    )
+
+    *features, group = made.groups
+    assert tuple(features) == without.groups
+    assert (group.tables, group.rows, group.dim) == (("model.crosses",), 10_000_000, 1)
+    assert (group.table_bytes, group.slot_bytes) == (40_000_000, 80_000_000)  # of FTRL
+    assert sum(made.held_bytes) == sum(without.held_bytes) + 120_000_000
+    assert 64 < group.rows_per_step < 2 * 64  # two pairs of each Example, some alike
+    assert group.assumed == group.tables
+
+
 def test_vocabulary_needs_prepared_data(spec: FeatureSpec, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         plan(training(), spec, Artifact(tmp_path / "prepare"))

@@ -158,6 +158,22 @@ def test_weights_and_their_slots_are_taken_over_and_steps_count_from_zero(
         np.testing.assert_array_equal(slots["last_step"], expected["last_step"] - steps)
 
 
+def test_how_often_items_come_is_estimated_anew_as_their_rows_are_other_ones(
+    make_job: MakeJob, later: PreparedData
+) -> None:
+    streaming = {"item_frequency": "streaming"}
+    first = make_job(model=streaming)
+    train(first, lambda _: None)
+    job = make_job(later, streaming, warm_start=first.output)
+    step = fresh(job)
+
+    warm_start(job, step)
+
+    every = tf.range(120, dtype=tf.int64)
+    assert (step.model._frequency.chance(every).numpy() == 1).all()
+    assert (restored(first).model._frequency.chance(every).numpy() < 1).any()
+
+
 def test_the_run_may_have_been_moved_and_its_data_removed(
     make_job: MakeJob, later: PreparedData, tmp_path: Path
 ) -> None:

@@ -34,7 +34,8 @@ def plan(config: str, values: tuple[str, ...]) -> None:
     from tfrec.stages.plan import plan as make
 
     experiment = Experiment.load(config, overrides=overrides.parse(values))
-    made = make(experiment.config.training, experiment.config.features, experiment.prepared)
+    whole = experiment.config
+    made = make(whole.training, whole.features, experiment.prepared, whole.model)
     _show(made)
     if made.problem:
         raise UserError(made.problem)

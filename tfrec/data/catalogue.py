@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -58,6 +59,19 @@ class Catalogue:
     def names(self) -> np.ndarray:
         """The items' names by row: `[items]` strings."""
         return self.table[NAME].to_numpy()
+
+    @cached_property
+    def group_codes(self) -> np.ndarray:
+        """Numbers that are the same for substitutes: `[items]`, -1 where none are known."""
+        if GROUP not in self.table.column_names:
+            return np.full(len(self), -1)
+        codes = self.table[GROUP].combine_chunks().dictionary_encode().indices
+        return codes.fill_null(-1).to_numpy()
+
+    def features(self, row: int) -> dict[str, Any]:
+        """An item's raw features but for its id: a string, number or list of either, or None."""
+        values = self.table.slice(row, 1).to_pylist()[0]
+        return {name: value for name, value in values.items() if not name.startswith("_")}
 
     def value(self, name: str, place: str) -> pa.Array:
         """A feature of place `item` (the id) or `catalogue`, by catalogue row: `[items]`."""

@@ -203,6 +203,8 @@ class Pairs(Section):
       min_count: groups that must hold a pair.
       top: complements kept for each item.
       max_group: items taken of a larger group, at random.
+      examples: Examples to learn from for each item of a group, which pair it with so many others
+        of the group, at random; with 0, neither Examples nor queries by items are written.
     """
 
     within: Literal["basket", "session"] = "basket"
@@ -214,6 +216,7 @@ class Pairs(Section):
     min_count: Count = 5
     top: Count = 100
     max_group: Annotated[int, Field(ge=2)] = 100
+    examples: Annotated[int, Field(ge=0)] = 4
 
 
 class ImpressionLabels(Section):
@@ -224,6 +227,8 @@ class ImpressionLabels(Section):
       positive: event types that make the label 1.
       within: how soon after the impression.
       tasks: task -> event types that make its own label 1, for templates that learn several.
+      lists: whether to write the rows a second time, in lists of a shopper's impressions of one
+        session, for losses that compare them.
     """
 
     kind: Literal["impressions"]
@@ -231,6 +236,7 @@ class ImpressionLabels(Section):
     positive: tuple[str, ...] = ("click",)
     within: Duration = 1800
     tasks: Mapping[Annotated[str, Field(pattern=r"^\w+$")], tuple[str, ...]] = {}
+    lists: bool = False
 
 
 class NegativeLabels(Section):
@@ -240,11 +246,14 @@ class NegativeLabels(Section):
       per_positive: rows labelled 0 for each labelled 1.
       popularity: exponent of an item's training events in the chance of being drawn; 0 draws
         uniformly.
+      lists: whether to write the rows a second time, in lists of an event and its negatives, for
+        losses that compare them.
     """
 
     kind: Literal["negatives"]
     per_positive: Count = 4
     popularity: Annotated[float, Field(ge=0, le=1)] = 0.75
+    lists: bool = False
 
 
 Labels = Annotated[ImpressionLabels | NegativeLabels, Field(discriminator="kind")]

@@ -53,20 +53,45 @@ def count_pairs(
       The pairs that come together at least once.
     """
     width = int(items.max(initial=0)) + 1
+    found = [
+        np.unique(items[left].astype(np.int64) * width + items[right], return_counts=True)
+        for left, right in pairs_of_events(groups, items, max_group, times, seed)
+    ]
+    pairs, counts = _add(found)
+    return PairCounts(len(np.unique(groups)), pairs // width, pairs % width, counts)
+
+
+def pairs_of_events(
+    groups: np.ndarray,
+    items: np.ndarray,
+    max_group: int,
+    times: np.ndarray | None = None,
+    seed: int = 0,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """All pairs of items in each group, each item with itself too, a chunk at a time.
+
+    Args:
+      groups: as `count_pairs` takes them, and so are the others.
+      items: `[events]`.
+      max_group: of the pairs of a larger group, those of a sample.
+      times: `[events]`, to let some event of the first item come before one of the second.
+      seed: of the samples.
+
+    Yields:
+      The places of two events, `[pairs]` each. The first event of an item in its group stands for
+      the item. All pairs that have one event first come in one chunk.
+    """
+    width = int(items.max(initial=0)) + 1
     codes = groups.astype(np.int64) * width + items
-    members = np.unique(codes)
+    members, events = np.unique(codes, return_index=True)
     sample = _sample(members // width, max_group, seed)
-    holders, held = np.divmod(members[sample], width)
     spans = None
     if times is not None:
         first, last = _spans(codes, times)
         spans = first[sample], last[sample]
-    found = [
-        np.unique(held[left] * width + held[right], return_counts=True)
-        for left, right in _row_pairs(holders, spans)
-    ]
-    pairs, counts = _add(found)
-    return PairCounts(len(np.unique(holders)), pairs // width, pairs % width, counts)
+    events = events[sample]
+    for left, right in _row_pairs(members[sample] // width, spans):
+        yield events[left], events[right]
 
 
 def _sample(groups: np.ndarray, most: int, seed: int) -> np.ndarray:

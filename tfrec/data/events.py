@@ -65,7 +65,8 @@ def prepare_events(
 
     A file has the columns `_user` (string), `_time` (int64 seconds since 1970), `_item_row` (int64
     row of the catalogue), `_type`, `_part` (null but for a split by files) and the event's own
-    features, sorted by the first three. Rows without a user, item or time, rows of items outside
+    features, sorted by shopper and time; events of one time stand as in the logs, by file name and
+    line. Rows without a user, item or time, rows of items outside
     the catalogue and rows with a value that cannot be right are rejected; `data.clean` says which
     others are dropped.
 
@@ -287,8 +288,7 @@ def _write_shard(
     """Sorts a shard's events and leaves out duplicates and robots."""
     shard, pieces = group
     table = unpack(pieces)
-    users = _codes(table[USER])
-    keys = (_codes(table[FILE]), table[LINE], table[ITEM_ROW], table[TIME], users)
+    keys = (table[LINE], _codes(table[FILE]), table[TIME], _codes(table[USER]))
     order = np.lexsort([np.asarray(key) for key in keys])
     table = table.take(pa.array(order)).drop([FILE, LINE])
     if clean.duplicates == "drop":
@@ -311,12 +311,14 @@ def _codes(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _duplicates(table: pa.Table) -> np.ndarray:
-    """Marks rows that equal an earlier one; they are sorted by shopper, time and item."""
+    """Marks rows that equal an earlier one."""
+    keys = (table[ITEM_ROW].to_numpy(), table[TIME].to_numpy(), _codes(table[USER]))
+    order = np.lexsort(keys)
     same = np.ones(table.num_rows, bool)
-    for name in (USER, TIME, ITEM_ROW):
-        values = _codes(table[name]) if name == USER else table[name].to_numpy()
+    for values in keys:
+        values = values[order]
         same &= np.r_[False, values[1:] == values[:-1]][: len(same)]
-    near = np.flatnonzero(same | np.r_[same[1:], False][: len(same)])
+    near = order[same | np.r_[same[1:], False][: len(same)]]
     duplicates = np.zeros(table.num_rows, bool)
     if len(near):
         rows = pd.Series(map(repr, table.take(pa.array(near)).to_pylist()))

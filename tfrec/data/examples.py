@@ -1,7 +1,6 @@
 """Transformed Examples of events and items, and the raw queries and profiles beside them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,25 +8,21 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
-import tensorflow as tf
-from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from tfrec.data import beam as beams
 from tfrec.data.casting import raw_type
-from tfrec.data.catalogue import Catalogue
 from tfrec.data.columns import Columns
 from tfrec.data.config import DataConfig, ImpressionLabels, Labels
 from tfrec.data.events import event_files
-from tfrec.data.labels import impression_labels, sample_negatives
-from tfrec.data.lookup import Lookup
+from tfrec.data.example_writer import BATCH_ROWS, ExampleWriter
+from tfrec.data.history import expand
+from tfrec.data.labels import impression_labels, impression_lists, sample_negatives
 from tfrec.data.prepared import TEST, TRAIN, VALIDATION, Part, PreparedData
 from tfrec.data.queries import profile_table, query_table
 from tfrec.data.shard import Shard, View
 from tfrec.data.splits import EXAMPLE_PARTS, PARTS, Split
 from tfrec.features import FeatureSpec
 from tfrec.features.parsing import ITEM_ROW, LABEL, REPEAT, TIME, WEIGHT, task_label
-
-_BATCH_ROWS = 4096
 
 
 class Rows(NamedTuple):
@@ -43,6 +38,11 @@ class Rows(NamedTuple):
     item_rows: np.ndarray
     own: Mapping[str, np.ndarray]
 
+    def take(self, order: np.ndarray) -> "Rows":
+        """Some of the rows, in some order."""
+        own = {name: column[order] for name, column in self.own.items()}
+        return Rows(self.places[order], self.item_rows[order], own)
+
 
 def write_examples(
     config: DataConfig, spec: FeatureSpec, columns: Columns, split: Split, output: PreparedData
@@ -52,7 +52,7 @@ def write_examples(
     Transformed Examples of events are in random order and carry the event's `_item_row`, `_time`,
     `_repeat` and `_weight` beside its features; those of items are in the order of the catalogue.
     Where the config asks for labels, labelled Examples carry `_label` besides, and a
-    `_label_TASK` for each task.
+    `_label_TASK` for each task; lists hold them serialised, each list in an Example.
     Queries and profiles are tables of raw features (see `query_table` and `profile_table`).
 
     Args:
@@ -65,11 +65,14 @@ def write_examples(
     folders = [output.items, output.profiles, output.queries(VALIDATION), output.queries(TEST)]
     folders += map(output.examples, EXAMPLE_PARTS)
     folders += map(output.labelled, EXAMPLE_PARTS if config.labels else ())
+    with_lists = bool(config.labels and config.labels.lists)
+    folders += map(output.lists, EXAMPLE_PARTS if with_lists else ())
     folders += map(output.sequences, EXAMPLE_PARTS if config.sequences else ())
     for folder in folders:
         folder.mkdir(parents=True)
     files = list(enumerate(event_files(output.events)))
-    kinds = ["labelled"] * bool(config.labels) + ["sequences"] * config.sequences
+    kinds = ["labelled"] * bool(config.labels) + ["lists"] * with_lists
+    kinds += ["sequences"] * config.sequences
 
     def build(pipeline: beam.Pipeline) -> None:
         _ = (
@@ -100,6 +103,7 @@ class _Written(NamedTuple):
     first: int | None
     last: int | None
     labelled: int
+    lists: int
     sequences: int
 
 
@@ -119,45 +123,7 @@ def _summarise(files: Iterable[_Written], output: PreparedData, kinds: Sequence[
     output.write_parts(parts)
 
 
-class _Write(beam.DoFn):
-    """What both kinds of files need: the catalogue, the transform graph and the encoder."""
-
-    def __init__(self, spec: FeatureSpec, columns: Columns, output: PreparedData) -> None:
-        self._spec, self._columns, self._output = spec, columns, output
-
-    def setup(self) -> None:
-        self._catalogue = Catalogue(self._output.catalogue)
-        self._look_up = Lookup(self._spec, self._output.transform)
-        self._items = {
-            name: self._look_up(name, self._catalogue.value(name, place))
-            for name, place in self._columns.places.items()
-            if place in ("item", "catalogue")
-        }
-        self._encoder = RecordBatchToExamplesEncoder()
-
-    def _save(self, path: Path, batches: Iterator[Mapping[str, pa.Array]]) -> None:
-        scratch = path.with_suffix(".tmp")
-        with tf.io.TFRecordWriter(str(scratch)) as file:
-            for examples in self._encoded(batches):
-                for example in examples:
-                    file.write(example)
-        scratch.rename(path)
-
-    def _encoded(self, batches: Iterator[Mapping[str, pa.Array]]) -> Iterator[list[bytes]]:
-        """Encodes each batch while the one before is written; the encoder lets go of the GIL."""
-        with ThreadPoolExecutor(1) as encoder:
-            encoding = None
-            for columns in batches:
-                arrays = [_as_lists(column) for column in columns.values()]
-                batch = pa.RecordBatch.from_arrays(arrays, list(columns))
-                before, encoding = encoding, encoder.submit(self._encoder.encode, batch)
-                if before:
-                    yield before.result()
-            if encoding:
-                yield encoding.result()
-
-
-class _WriteItems(_Write):
+class _WriteItems(ExampleWriter):
     """The catalogue -> a file of Examples; what only promotions tell is missing there."""
 
     def process(self, _: None) -> None:
@@ -166,16 +132,16 @@ class _WriteItems(_Write):
         for name in self._columns.at("promotion"):
             missing = pa.nulls(length, raw_type(self._spec[name]))
             columns[name] = self._look_up(name, missing)
-        self._save(
+        self.save(
             self._output.items / "items.tfrecord",
             (
-                {name: column.slice(start, _BATCH_ROWS) for name, column in columns.items()}
-                for start in range(0, length, _BATCH_ROWS)
+                {name: column.slice(start, BATCH_ROWS) for name, column in columns.items()}
+                for start in range(0, length, BATCH_ROWS)
             ),
         )
 
 
-class _WriteEvents(_Write):
+class _WriteEvents(ExampleWriter):
     """A numbered file of cleaned events -> its examples, queries and profiles."""
 
     def __init__(
@@ -202,22 +168,17 @@ class _WriteEvents(_Write):
             view = shard.view(part)
             path = self._output.examples(part) / f"{part}-{name}.tfrecord"
             rows = _examples(view, random.permutation(shard.of_part(part)))
-            self._save(path, self._batches(view, rows))
-            labelled = 0
-            if self._config.labels:
-                counts = self._output.item_counts(TRAIN)
-                rows_with_labels = _labelled(self._config.labels, view, part, counts, random)
-                labelled = len(rows_with_labels.places)
-                target = self._output.labelled(part) / path.name
-                self._save(target, self._batches(view, rows_with_labels))
+            self.save(path, self._batches(view, rows))
+            labelled, lists = self._write_labels(view, part, path.name, random)
             sequences = 0
             if self._config.sequences:
                 longest = max((f.last for f in self._spec.sequences.values()), default=1)
                 ends = _ends_of_histories(shard, shard.of_part(part), longest)
                 sequences = len(ends)
                 target = self._output.sequences(part) / path.name
-                self._save(target, self._batches(view, _examples(view, random.permutation(ends))))
-            yield _written(part, path.name, view, rows, labelled, sequences)
+                whole = _examples(view, random.permutation(ends))
+                self.save(target, self._batches(view, whole, by_place=True))
+            yield _written(part, path.name, view, rows, labelled, lists, sequences)
             if part != TRAIN:
                 queries = query_table(shard, self._spec, self._columns, part)
                 pa.parquet.write_table(queries, self._output.queries(part) / f"{name}.parquet")
@@ -225,17 +186,36 @@ class _WriteEvents(_Write):
         profiles = profile_table(shard, self._spec, self._columns, gap)
         pa.parquet.write_table(profiles, self._output.profiles / f"{name}.parquet")
 
-    def _batches(self, view: View, rows: Rows) -> Iterator[dict[str, pa.Array]]:
+    def _write_labels(
+        self, view: View, part: str, name: str, random: np.random.Generator
+    ) -> tuple[int, int]:
+        """Writes the files with labels that are asked for; returns how much is in them."""
+        labels, lengths = self._config.labels, np.zeros(0, np.int64)
+        if labels is None:
+            return 0, 0
+        counts, gap = self._output.item_counts(TRAIN), self._config.session_gap
+        rows, lists = _labelled(labels, view, part, counts, gap, random)
+        mixed = rows.take(random.permutation(len(lists)))
+        self.save(self._output.labelled(part) / name, self._batches(view, mixed))
+        if labels.lists:
+            order, lengths = _shuffled(lists, random)
+            target = self._output.lists(part) / name
+            self.save_lists(target, self._batches(view, rows.take(order)), lengths)
+        return len(lists), len(lengths)
+
+    def _batches(
+        self, view: View, rows: Rows, by_place: bool = False
+    ) -> Iterator[dict[str, pa.Array]]:
         sequences = {
-            name: view.sequence(feature, self._values_of(feature.of, view.shard))
+            name: view.sequence(feature, self._values_of(feature.of, view.shard), by_place)
             for name, feature in self._spec.sequences.items()
         }
         behaviour = {
             name: self._look_up(name, pa.array(view.behaviour(name), from_pandas=True))
             for name in self._columns.at("behaviour")
         }
-        for start in range(0, len(rows.places), _BATCH_ROWS):
-            chunk = slice(start, start + _BATCH_ROWS)
+        for start in range(0, len(rows.places), BATCH_ROWS):
+            chunk = slice(start, start + BATCH_ROWS)
             places = rows.places[chunk]
             events, items = pa.array(view.rows[places]), pa.array(rows.item_rows[chunk])
             yield {
@@ -280,9 +260,14 @@ def _examples(view: View, events: np.ndarray) -> Rows:
 
 
 def _labelled(
-    config: Labels, view: View, part: str, item_counts: np.ndarray, random: np.random.Generator
-) -> Rows:
-    """Examples with labels of a part's events, in random order."""
+    config: Labels,
+    view: View,
+    part: str,
+    item_counts: np.ndarray,
+    gap: int,
+    random: np.random.Generator,
+) -> tuple[Rows, np.ndarray]:
+    """Examples with labels of a part's events, and the list that each is of, ascending."""
     shard = view.shard
     ours = shard.parts[view.rows] == PARTS.index(part)
     item_rows = shard.item_rows[view.rows]
@@ -299,6 +284,7 @@ def _labelled(
                 view.users, view.times, item_rows, shown, taken, config.within
             )
         chosen = item_rows[places]
+        lists = impression_lists(view.users, view.times, places, gap)
     else:
         positives = np.flatnonzero(ours & (shard.weights[view.rows] > 0))
         drawn = sample_negatives(
@@ -312,24 +298,33 @@ def _labelled(
         )
         places = np.repeat(positives, 1 + config.per_positive)
         chosen = np.c_[item_rows[positives], drawn].ravel()
+        lists = np.repeat(np.arange(len(positives)), 1 + config.per_positive)
         label = np.r_[1, np.zeros(config.per_positive, np.int64)]
         labels = {LABEL: np.tile(label, len(positives))}
     # A shopper who touched every item has no negatives.
-    order = random.permutation(np.flatnonzero(chosen >= 0))
-    places, chosen = places[order], chosen[order]
+    there = chosen >= 0
+    places, chosen = places[there], chosen[there]
     # What was never touched repeats nothing.
     repeats = view.repeats[places] & (chosen == item_rows[places])
     own = {
         TIME: view.times[places],
         REPEAT: repeats.astype(np.int64),
         WEIGHT: np.ones(len(places), np.float32),
-        **{column: values[order] for column, values in labels.items()},
+        **{column: values[there] for column, values in labels.items()},
     }
-    return Rows(places, chosen, own)
+    return Rows(places, chosen, own), lists[there]
+
+
+def _shuffled(lists: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of lists, which stand together, with the lists in random order; and their lengths."""
+    starts = np.flatnonzero(np.diff(lists, prepend=-1))
+    order = random.permutation(len(starts))
+    rows, offsets = expand(starts[order], np.r_[starts[1:], len(lists)][order])
+    return rows, np.diff(offsets)
 
 
 def _written(
-    part: str, file: str, view: View, rows: Rows, labelled: int, sequences: int
+    part: str, file: str, view: View, rows: Rows, labelled: int, lists: int, sequences: int
 ) -> _Written:
     times = rows.own[TIME]
     return _Written(
@@ -340,16 +335,10 @@ def _written(
         first=int(times.min()) if len(times) else None,
         last=int(times.max()) if len(times) else None,
         labelled=labelled,
+        lists=lists,
         sequences=sequences,
     )
 
 
 def _with_nulls(values: pa.Array, missing: pa.Array) -> pa.Array:
     return pa.array(values.to_numpy(), mask=missing.to_numpy(zero_copy_only=False))
-
-
-def _as_lists(column: pa.Array) -> pa.Array:
-    """The encoder takes lists: a column of single values becomes one of lists of one."""
-    if pa.types.is_list(column.type):
-        return column
-    return pa.ListArray.from_arrays(pa.array(np.arange(len(column) + 1, dtype=np.int32)), column)

@@ -7,8 +7,18 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfrec.data.mounts import is_remote
+from tfrec.data.prepared import ExampleKind
 from tfrec.features import FeatureSpec
-from tfrec.features.parsing import ITEM_ROW, REPEAT, TIME, WEIGHT, parsing_spec
+from tfrec.features.parsing import (
+    EXAMPLES,
+    ITEM_ROW,
+    LIST,
+    REPEAT,
+    TIME,
+    WEIGHT,
+    pair_features,
+    parsing_spec,
+)
 
 Batch = dict[str, tf.Tensor | tf.RaggedTensor]
 Weight = Callable[[Batch], tf.Tensor]
@@ -18,6 +28,7 @@ _PARALLEL_FILES = 16
 _BLOCK_RECORDS = 64
 _SHUFFLE_BATCHES = 8
 _MEMORY_BYTES = 2 * 1024**3
+_LISTS = tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64)
 
 
 def read_examples(
@@ -35,7 +46,7 @@ def read_examples(
     Returns:
       Batches of the features, `_item_row`, `_time`, `_repeat` and `_weight`.
     """
-    return _parsed(read_serialized(folder, batch_size), spec, weight, ())
+    return _parsed(read_serialized(folder, batch_size), spec, weight)
 
 
 def read_shuffled(
@@ -48,6 +59,7 @@ def read_shuffled(
     start: int = 0,
     share: tuple[int, int | tf.Tensor] = (1, 0),
     labels: Sequence[str] = (),
+    kind: ExampleKind = "events",
 ) -> tf.data.Dataset:
     """Reads examples for ever, each once an epoch and each epoch in a new order.
 
@@ -71,9 +83,11 @@ def read_shuffled(
       share: number of readers and which of them this is, to read only that reader's files; they
         must fill a batch. A reader's `start` and epochs are counted in its own batches.
       labels: columns of labels to read, where the examples have some.
+      kind: of the Examples. A batch of `batch_size` lists has a row for each of their items.
 
     Returns:
-      Batches as from `read_examples`, and of the labels.
+      Batches as from `read_examples`, and of the labels and, with lists, `_list`. Those of pairs
+      have the features of `pair_features`.
 
     Raises:
       tf.errors.InvalidArgumentError: if the files hold less than a batch.
@@ -95,7 +109,7 @@ def read_shuffled(
 
     # Repeating the files instead would let interleave mix the end of an epoch with the next one.
     epochs = tf.data.Dataset.counter(first_epoch)
-    return _parsed(epochs.flat_map(read_epoch), spec, weight, labels)
+    return _parsed(epochs.flat_map(read_epoch), spec, weight, labels, kind)
 
 
 def read_serialized(folder: Path, batch_size: int = 8192) -> tf.data.Dataset:
@@ -105,15 +119,26 @@ def read_serialized(folder: Path, batch_size: int = 8192) -> tf.data.Dataset:
 
 
 def _parsed(
-    batches: tf.data.Dataset, spec: FeatureSpec, weight: Weight | None, labels: Sequence[str]
+    batches: tf.data.Dataset,
+    spec: FeatureSpec,
+    weight: Weight | None,
+    labels: Sequence[str] = (),
+    kind: ExampleKind = "events",
 ) -> tf.data.Dataset:
+    if kind == "pairs":
+        spec = pair_features(spec)
     features = parsing_spec(spec, list(spec.root))
     features |= dict.fromkeys((TIME, REPEAT, *labels), features[ITEM_ROW])
     features[WEIGHT] = tf.io.FixedLenFeature([], tf.float32)
     weights = spec.of_role("weight")
 
     def parse(examples: tf.Tensor) -> Batch:
-        batch = tf.io.parse_example(examples, features)
+        if kind == "lists":
+            lists = tf.io.parse_example(examples, {EXAMPLES: _LISTS})[EXAMPLES]
+            batch = tf.io.parse_example(lists.flat_values, features)
+            batch[LIST] = lists.value_rowids()
+        else:
+            batch = tf.io.parse_example(examples, features)
         factors = [batch[name] for name in weights] + ([weight(batch)] if weight else [])
         batch[WEIGHT] = functools.reduce(tf.multiply, factors, batch[WEIGHT])
         return batch

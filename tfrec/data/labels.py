@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from tfrec.data.sessions import session_starts
+
+_LONGEST_LIST = 100  # some losses take memory by the square of a list's length
 _WEIGHT = 1 << 40  # what the whole numbers that stand for popularity add up to, about
 
 
@@ -39,6 +42,28 @@ def impression_labels(
     before = np.searchsorted(successes, moments[rows], "left")
     labels = np.searchsorted(successes, last, "right") > before
     return rows, labels.astype(np.int64)
+
+
+def impression_lists(
+    users: np.ndarray, times: np.ndarray, impressions: np.ndarray, gap: int
+) -> np.ndarray:
+    """Divides impressions into lists whose items are compared with each other.
+
+    A list is of one session of one shopper. Sessions of more than 100 impressions make several.
+
+    Args:
+      users: `[events]`, the shoppers; each one's events stand together.
+      times: `[events]` seconds, ascending within a shopper.
+      impressions: `[impressions]` rows of the events in which an item was shown, ascending.
+      gap: a session ends when more than this many seconds pass without an event.
+
+    Returns:
+      `[impressions]` int64: a number for each list, ascending.
+    """
+    sessions = session_starts(users, times, gap)[impressions]
+    within = np.arange(len(impressions)) - np.searchsorted(sessions, sessions)
+    begins = within % _LONGEST_LIST == 0
+    return np.cumsum(begins) - 1
 
 
 def sample_negatives(

@@ -4,21 +4,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
 from tfrec.data import beam as beams
-from tfrec.data.catalogue import GROUP, ID, Catalogue
+from tfrec.data.catalogue import ID, Catalogue
 from tfrec.data.columns import Columns
 from tfrec.data.complements import Groups, Rules, find_complements
 from tfrec.data.config import DataConfig, Pairs
 from tfrec.data.events import event_files
-from tfrec.data.frequency import baskets_before
+from tfrec.data.pairing import group_events
 from tfrec.data.prepared import TRAIN, PreparedData
-from tfrec.data.sessions import session_numbers
 from tfrec.data.shard import Shard
-from tfrec.data.splits import PARTS, Split
+from tfrec.data.splits import Split
 
 _BUCKETS = 64
 
@@ -53,7 +51,7 @@ def write_pairs(
         shards = pipeline | beam.Create(files, reshuffle=False) | beam.Reshuffle()
 
         def groups(types: tuple[str, ...]) -> beam.PCollection:
-            wanted = columns, config, split, output.catalogue, pairs.within, types
+            wanted = columns, config, split, output.catalogue, pairs, types
             return shards | f"Groups of {types or 'examples'}" >> beam.Map(_groups, *wanted)
 
         bought = groups(pairs.types)
@@ -61,7 +59,7 @@ def write_pairs(
         codes = None
         if pairs.substitutes:
             path = pipeline | "Catalogue" >> beam.Create([output.catalogue], reshuffle=False)
-            codes = path | beam.Map(_group_codes)
+            codes = path | beam.Map(lambda path: Catalogue(path).group_codes)
         found = find_complements(bought, viewed, rules, items, _BUCKETS, codes)
         _ = found | beam.Map(_write, output)
 
@@ -74,23 +72,12 @@ def _groups(
     config: DataConfig,
     split: Split,
     catalogue: Path,
-    within: str,
+    pairs: Pairs,
     types: tuple[str, ...],
 ) -> Groups:
     shard = Shard(file, columns, Catalogue(catalogue), config, split)
-    rows = (shard.parts == PARTS.index(TRAIN)) & shard.is_type(types)
-    users, times = shard.numbers[rows], shard.times[rows]
-    if within == "session":
-        numbers = session_numbers(users, times, config.session_gap)
-    else:
-        numbers = baskets_before(users, times)
-    begins = (np.diff(users, prepend=-1) != 0) | (np.diff(numbers, prepend=-1) != 0)
-    return Groups(np.cumsum(begins) - 1, shard.item_rows[rows], times)
-
-
-def _group_codes(catalogue: Path) -> np.ndarray:
-    codes = Catalogue(catalogue).table[GROUP].combine_chunks().dictionary_encode().indices
-    return codes.fill_null(-1).to_numpy()
+    rows, groups = group_events(shard, TRAIN, config, pairs, types)
+    return Groups(groups, shard.item_rows[rows], shard.times[rows])
 
 
 def _write(found: pa.Table, output: PreparedData) -> None:

@@ -15,8 +15,12 @@ from tfrec.data.splits import EXAMPLE_PARTS, TEST, TRAIN, VALIDATION
 
 __all__ = ["TEST", "TRAIN", "VALIDATION", "ExampleFiles", "Part", "PreparedData"]
 
-ExampleKind = Literal["events", "labelled", "sequences"]
-"""One Example per event; per impression or negative, with a label; or per history."""
+ExampleKind = Literal["events", "labelled", "lists", "sequences", "pairs"]
+"""One Example per event; per impression or negative, with a label; per list of those; per history;
+or per pair of items."""
+
+QueryKind = Literal["shoppers", "items"]
+"""What is asked: what a shopper chooses next, or what goes with an item."""
 
 
 class Part(Section):
@@ -29,7 +33,9 @@ class Part(Section):
       last: time of the last one.
       files: name of a file of Examples -> number of its Examples.
       labelled: name of a file of labelled Examples -> number of its Examples; none without labels.
+      lists: the same of Examples that hold, serialised, the labelled Examples of a list.
       sequences: the same of Examples that together hold every event once, in their histories.
+      pairs: the same of Examples of an item and another one that goes with it.
     """
 
     examples: int
@@ -38,7 +44,9 @@ class Part(Section):
     last: int | None
     files: dict[str, int]
     labelled: Mapping[str, int] = {}
+    lists: Mapping[str, int] = {}
     sequences: Mapping[str, int] = {}
+    pairs: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -128,15 +136,27 @@ class PreparedData:
 
     def item_counts(self, part: str) -> np.ndarray:
         """Number of each item's examples in a part: `[items]` int64."""
-        return pq.read_table(self._item_counts, columns=[part])[part].to_numpy()
+        return _read_counts(self._item_counts, part)
 
     def write_item_counts(self, counts: np.ndarray) -> None:
         """Keeps the number of each item's examples by part, `[parts, items]`."""
-        pq.write_table(pa.table(dict(zip(EXAMPLE_PARTS, counts, strict=True))), self._item_counts)
+        _write_counts(self._item_counts, counts)
 
     @property
     def _item_counts(self) -> Path:
         return self.path / "item_counts.parquet"
+
+    def target_counts(self, part: str) -> np.ndarray:
+        """Number of a part's pairs that lead to each item: `[items]` int64."""
+        return _read_counts(self._target_counts, part)
+
+    def write_target_counts(self, counts: np.ndarray) -> None:
+        """Keeps the number of pairs that lead to each item by part, `[parts, items]`."""
+        _write_counts(self._target_counts, counts)
+
+    @property
+    def _target_counts(self) -> Path:
+        return self.path / "target_counts.parquet"
 
     def examples(self, part: str) -> Path:
         """Directory of transformed Examples of the events of `train`, `validation` or `test`."""
@@ -146,9 +166,17 @@ class PreparedData:
         """Directory of transformed Examples with labels, for rankers."""
         return self.path / "labelled" / part
 
+    def lists(self, part: str) -> Path:
+        """Directory of lists of labelled Examples, for rankers that compare items."""
+        return self.path / "lists" / part
+
     def sequences(self, part: str) -> Path:
         """Directory of transformed Examples whose histories are learned whole."""
         return self.path / "sequences" / part
+
+    def pair_examples(self, part: str) -> Path:
+        """Directory of transformed Examples of an item and another one that goes with it."""
+        return self.path / "pair_examples" / part
 
     def example_files(self, part: str, kind: ExampleKind = "events") -> ExampleFiles:
         """The files of a part's Examples of one kind."""
@@ -156,9 +184,19 @@ class PreparedData:
         return {
             "events": ExampleFiles(self.examples(part), described.files),
             "labelled": ExampleFiles(self.labelled(part), described.labelled),
+            "lists": ExampleFiles(self.lists(part), described.lists),
             "sequences": ExampleFiles(self.sequences(part), described.sequences),
+            "pairs": ExampleFiles(self.pair_examples(part), described.pairs),
         }[kind]
 
-    def queries(self, part: str) -> Path:
+    def queries(self, part: str, of: QueryKind = "shoppers") -> Path:
         """Directory of Parquet files: raw queries of `validation` or `test`, and their answers."""
-        return self.path / "queries" / part
+        return self.path / ("queries" if of == "shoppers" else "item_queries") / part
+
+
+def _read_counts(file: Path, part: str) -> np.ndarray:
+    return pq.read_table(file, columns=[part])[part].to_numpy()
+
+
+def _write_counts(file: Path, counts: np.ndarray) -> None:
+    pq.write_table(pa.table(dict(zip(EXAMPLE_PARTS, counts, strict=True))), file)

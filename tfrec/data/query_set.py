@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from tfrec.data.events import USER
-from tfrec.data.prepared import TEST, VALIDATION, PreparedData
+from tfrec.data.prepared import TEST, VALIDATION, PreparedData, QueryKind
 from tfrec.data.queries import RELEVANT, SEEN
 from tfrec.errors import UserError
 
@@ -30,18 +30,20 @@ class QuerySet:
         """Reads the queries of a window.
 
         Raises:
-          UserError: if no shopper was seen in it.
+          UserError: if no shopper was seen in it, or no two items together.
         """
-        queries = cls(pa.parquet.read_table(folder))
-        if not len(queries):
-            raise UserError(f"data.split.{folder.name}: no event is in this window; lengthen it")
-        return queries
+        if any(folder.glob("*.parquet")):
+            queries = cls(pa.parquet.read_table(folder))
+            if len(queries):
+                return queries
+        raise UserError(f"data.split.{folder.name}: no event is in this window; lengthen it")
 
     @classmethod
-    def read_held_out(cls, data: PreparedData) -> "QuerySet":
+    def read_held_out(cls, data: PreparedData, of: QueryKind = "shoppers") -> "QuerySet":
         """Reads queries to try things on: those of validation, or of test where there are none."""
-        part = VALIDATION if data.parts[VALIDATION].examples else TEST
-        return cls.read(data.queries(part))
+        validation = data.parts[VALIDATION]
+        asked = validation.examples if of == "shoppers" else sum(validation.pairs.values())
+        return cls.read(data.queries(VALIDATION if asked else TEST, of))
 
     def __len__(self) -> int:
         """The number of shoppers."""

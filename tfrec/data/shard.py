@@ -178,14 +178,16 @@ class View:
             return events_before(self.users, self.times).astype(np.float32)
         return session_numbers(self.users, self.times, self._gap).astype(np.float32)
 
-    def sequence(self, feature: Sequence, values: pa.Array) -> "Lists":
+    def sequence(self, feature: Sequence, values: pa.Array, by_place: bool = False) -> "Lists":
         """The latest earlier values of every event in the view, oldest first.
 
         Args:
           feature: how many and which.
           values: `[events of the shard]`, the values to list.
+          by_place: whether events of one time see those that stand before them.
         """
-        starts, ends = earlier_events(self.users, self.times, last=len(self.rows))
+        moments = np.arange(len(self.rows)) if by_place else self.times
+        starts, ends = earlier_events(self.users, moments, last=len(self.rows))
         if feature.within == "session":
             starts = np.minimum(session_starts(self.users, self.times, self._gap), ends)
         chosen = self.shard.is_type(feature.types)[self.rows]

@@ -65,8 +65,8 @@ class Split(Protocol):
 
     Attributes:
       sees: part -> the parts whose events its queries and features may see.
-      in_time_order: whether these all happen before the part's own events, or else may be seen
-        whatever their time.
+      in_time_order: whether these all happen before the part's own events; otherwise they may be
+        seen whatever their time, also at the same one.
       by_place: whether a part follows from an event's place among the shopper's; then only events
         that count in training are divided, and the others go with them.
     """
@@ -102,13 +102,14 @@ class ByTime:
 class LeaveLastOut:
     """A shopper's last event is for test and the one before for validation.
 
-    Shoppers with fewer than three events are only trained on.
+    Of events at one time, the log's last is the last. Shoppers with fewer than three events are
+    only trained on.
 
     Source: Kang and McAuley, Self-Attentive Sequential Recommendation, ICDM 2018.
     """
 
     sees: ClassVar[Sees] = _EARLIER_PARTS
-    in_time_order: ClassVar[bool] = True
+    in_time_order: ClassVar[bool] = False
     by_place: ClassVar[bool] = True
 
     def divide(self, events: Events) -> np.ndarray:
@@ -160,7 +161,7 @@ class ByUser:
     shown: float
     seed: int
     sees: ClassVar[Sees] = {TRAIN: (TRAIN,), VALIDATION: (SHOWN,), TEST: (SHOWN,)}
-    in_time_order: ClassVar[bool] = True
+    in_time_order: ClassVar[bool] = False
     by_place: ClassVar[bool] = True
 
     def divide(self, events: Events) -> np.ndarray:

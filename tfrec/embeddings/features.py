@@ -13,6 +13,7 @@ from tfrec.embeddings.groups import Group
 from tfrec.embeddings.pooling import pool
 from tfrec.embeddings.table import GroupTable
 from tfrec.features import Categorical, FeatureSpec, MultiCategorical, Sequence, Text
+from tfrec.features.parsing import SOURCE
 from tfrec.features.plan import Table
 
 Column: TypeAlias = "tf.Tensor | tf.RaggedTensor"
@@ -95,8 +96,8 @@ class FeatureEmbedding(tf_keras.layers.Layer):
         """Lets dynamic vocabularies see a batch of training.
 
         Args:
-          features: all features of the batch. Sequences are passed over: what is in them has
-            occurred in an earlier example.
+          features: all features of the batch, of pairs those of both items. Sequences are passed
+            over: what is in them has occurred in an earlier example.
           times: `[batch]` int64, the examples' moments in seconds since 1970.
 
         Returns:
@@ -106,9 +107,11 @@ class FeatureEmbedding(tf_keras.layers.Layer):
         renewed = []
         for table, vocabulary in self.vocabularies.items():
             columns = [
-                _occurrences(features[name], times)
+                _occurrences(features[column], times)
                 for name in self._spec.inputs
                 if self._spec.table_of(name) == table and not isinstance(self._spec[name], Sequence)
+                for column in (name, SOURCE + name)
+                if column in features
             ]
             ids, moments = (tf.concat(parts, 0) for parts in zip(*columns, strict=True))
             group = self._group_of[table]

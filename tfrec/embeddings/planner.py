@@ -1,7 +1,7 @@
 """Where embedding tables will lie, what they and a step will take, and whether that fits."""
 
 import bisect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -157,6 +157,7 @@ def plan_tables(
     layout: Layout,
     demands: Mapping[str, Demand],
     batch: Batch,
+    fixed: Collection[str] = (),
 ) -> Plan:
     """Plans tables before any is made.
 
@@ -169,6 +170,7 @@ def plan_tables(
       layout: the processes that hold them.
       demands: name of a table -> how often its rows are asked for.
       batch: what a step works off.
+      fixed: names of tables that have the width and optimiser that they have, whatever the config.
 
     Returns:
       The plan; its `problem` says whether it fits.
@@ -192,7 +194,7 @@ def plan_tables(
         peak_bytes=tuple(_peak(own) for own in held),
         limit_bytes=layout.limit_bytes,
         whole_bytes=_peak(sum(_FLOAT_BYTES * table.rows * table.dim for table in tables.values())),
-        problem=_problem(tables, optimizer_of, layout),
+        problem=_problem(tables, optimizer_of, layout, fixed),
     )
 
 
@@ -290,7 +292,9 @@ def _skew(loads: Sequence[float]) -> float:
     return max(loads) / mean if mean else 1.0
 
 
-def _problem(tables: Mapping[str, Table], optimizer_of: OptimizerOf, layout: Layout) -> str | None:
+def _problem(
+    tables: Mapping[str, Table], optimizer_of: OptimizerOf, layout: Layout, fixed: Collection[str]
+) -> str | None:
     held = _held(group_tables(tables, optimizer_of), tables, layout)
     fullest = int(np.argmax(held))
     if _peak(held[fullest]) <= layout.limit_bytes:
@@ -301,11 +305,13 @@ def _problem(tables: Mapping[str, Table], optimizer_of: OptimizerOf, layout: Lay
     return (
         f"training: {layout.task}-{fullest} would take {readable(_peak(held[fullest]))} while a "
         f"checkpoint is written or restored, and {readable(PROCESS_BYTES + held[fullest])} "
-        f"otherwise: more than {allowed}; {_remedies(tables, optimizer_of, layout)}"
+        f"otherwise: more than {allowed}; {_remedies(tables, optimizer_of, layout, fixed)}"
     )
 
 
-def _remedies(tables: Mapping[str, Table], optimizer_of: OptimizerOf, layout: Layout) -> str:
+def _remedies(
+    tables: Mapping[str, Table], optimizer_of: OptimizerOf, layout: Layout, fixed: Collection[str]
+) -> str:
     """What would fit, one change at a time."""
 
     def fits(tables: Mapping[str, Table], optimizer_of: OptimizerOf, layout: Layout) -> bool:
@@ -315,6 +321,9 @@ def _remedies(tables: Mapping[str, Table], optimizer_of: OptimizerOf, layout: La
     def servers_fit(servers: int) -> bool:
         return fits(tables, optimizer_of, replace(layout, processes=servers))
 
+    def smallest_optimizer_of(name: str) -> OptimizerSettings:
+        return optimizer_of(name) if name in fixed else RowwiseAdagradSettings()
+
     def dim_is_too_much(dim: int) -> bool:
         return not fits({**tables, largest: replace(table, dim=dim)}, optimizer_of, layout)
 
@@ -323,9 +332,10 @@ def _remedies(tables: Mapping[str, Table], optimizer_of: OptimizerOf, layout: La
         more = range(layout.processes + 1, _MOST_SERVERS)
         at = bisect.bisect_left(more, True, key=servers_fit)
         found += [f"training.parameter_servers: {more[at]}"] if at < len(more) else []
-    if fits(tables, lambda _: RowwiseAdagradSettings(), layout):
+    if fits(tables, smallest_optimizer_of, layout):
         found.append("rowwise_adagrad for all tables in training.optimizers")
-    largest, table = max(tables.items(), key=lambda pair: pair[1].rows * pair[1].dim)
+    features = {name: table for name, table in tables.items() if name not in fixed}
+    largest, table = max(features.items(), key=lambda pair: pair[1].rows * pair[1].dim)
     dim = bisect.bisect_left(range(1, table.dim), True, key=dim_is_too_much)
     found += [f"features.{largest}.embedding: {dim}"] if dim else []
     return f"{' or '.join(found)} would fit" if found else "give tables fewer rows"

@@ -29,6 +29,27 @@ WEIGHT = "_weight"
 LABEL = "_label"
 """Whether a labelled Example's shopper took the item: int64, 0 or 1."""
 
+EXAMPLES = "_examples"
+"""The serialised Examples of a list, the only feature of an Example that stands for a list."""
+
+LIST = "_list"
+"""The list of a batch that a row is of: int64, ascending; lists are learned whole."""
+
+UNIFORM = "_uniform_"
+"""Comes before the columns of items that were drawn uniformly and stand beside a batch."""
+
+SOURCE = "_source_"
+"""Comes before the names of the features of the item that a pair goes out from."""
+
+
+def pair_features(spec: FeatureSpec) -> FeatureSpec:
+    """The features of Examples of pairs: the target's, the source's behind `SOURCE`, weights."""
+    targets = {name: spec[name] for name in spec.of_role("item")}
+    weights = {name: spec[name] for name in spec.of_role("weight")}
+    sources = {SOURCE + name: feature for name, feature in targets.items()}
+    # A spec that a shop writes has a shopper's features too, and no such names.
+    return FeatureSpec.model_construct(root={**targets, **sources, **weights})
+
 
 def task_label(task: str) -> str:
     """Names the column of a labelled Example that holds the label of one of several tasks."""

@@ -1,5 +1,6 @@
 """FeatureSpec -> the plan of the embedding tables."""
 
+from collections.abc import Sequence as Names
 from dataclasses import dataclass
 
 import tensorflow_transform as tft
@@ -46,19 +47,23 @@ class Table:
     dynamic: Dynamic | None = None
 
 
-def embedding_plan(spec: FeatureSpec, transform: tft.TFTransformOutput) -> dict[str, Table]:
+def embedding_plan(
+    spec: FeatureSpec, transform: tft.TFTransformOutput, embedded: Names[str] | None = None
+) -> dict[str, Table]:
     """Says which tables the features need; those that share another's, as sequences do, have none.
 
     Args:
       spec: the features.
       transform: the fitted transform, which knows the vocabularies' sizes.
+      embedded: names of the features that are embedded; all by default.
 
     Returns:
       Feature name -> table.
     """
     tables = {}
+    owners = {spec.table_of(name) for name in (spec.inputs if embedded is None else embedded)}
     for name, feature in spec.root.items():
-        if spec.table_of(name) != name:
+        if name not in owners:
             continue
         if isinstance(feature, Categorical | MultiCategorical):
             tables[name] = _table(name, feature, transform)

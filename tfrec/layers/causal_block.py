@@ -4,6 +4,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfrec.layers.dropout import Dropout
+from tfrec.layers.self_attention import SelfAttention
 
 
 class CausalBlock(tf_keras.layers.Layer):
@@ -31,7 +32,7 @@ class CausalBlock(tf_keras.layers.Layer):
         """
         super().__init__(name=name)
         layers = tf_keras.layers
-        self._attention = layers.MultiHeadAttention(heads, dim // heads, dropout=dropout)
+        self._attention = SelfAttention(heads, dim // heads, dropout=dropout)
         self._hidden = layers.Dense(dim, activation="relu")
         self._output = layers.Dense(dim)
         self._norms = [layers.LayerNormalization(epsilon=1e-6) for _ in range(2)]

@@ -56,6 +56,8 @@ class StreamingFrequency(tf.Module):
         rate = tf.maximum(rate, self._learning_rate)
         gap = tf.nn.embedding_lookup(self._gap, places)
         newest = tf.cast(batch - tf.nn.embedding_lookup(self._last, places), tf.float32)
+        # Of workers that do not wait for each other, another one may have counted on meanwhile.
+        newest = tf.maximum(newest, 1.0)
         # Items of one bucket write the same there.
         self._gap.scatter_update(tf.IndexedSlices(gap + rate * (newest - gap), places))
         self._seen.scatter_update(tf.IndexedSlices(seen + 1, places))

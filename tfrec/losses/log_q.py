@@ -35,5 +35,8 @@ def log_q(
     share = tf.clip_by_value(tf.cast(sampling_probability, tf.float32), 1e-12, 1.0 - 1e-6)
     missed = tf.cast(draws, tf.float32) * tf.math.log1p(-share)
     if items is not None:
-        missed += tf.cast(uniform_draws, tf.float32) * tf.math.log1p(-1.0 / items)
+        # In a catalogue of one item nothing that is drawn misses it, and no draw does.
+        missed += tf.math.multiply_no_nan(
+            tf.math.log1p(-1.0 / items), tf.cast(uniform_draws, tf.float32)
+        )
     return tf.math.log(-tf.math.expm1(missed))

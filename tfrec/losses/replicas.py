@@ -21,6 +21,13 @@ def total(value: tf.Tensor) -> tf.Tensor:
     return tf.stop_gradient(context.all_reduce(tf.distribute.ReduceOp.SUM, value))
 
 
+def gather(values: tf.Tensor) -> tf.Tensor:
+    """Joins `[n]` values of each replica to those of all; no gradient passes."""
+    if not in_step():
+        return values
+    return tf.stop_gradient(tf.distribute.get_replica_context().all_gather(values, 0))
+
+
 def share_candidates(
     candidates: tf.Tensor, rows: tf.Tensor, positives: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

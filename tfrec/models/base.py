@@ -3,16 +3,17 @@
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from tfrec.config import Section
-from tfrec.data.prepared import ExampleKind
+from tfrec.data.prepared import ExampleKind, QueryKind
 from tfrec.embeddings.features import FeatureEmbedding, Features, Pool
 from tfrec.embeddings.groups import Group
+from tfrec.embeddings.optimizers.config import OptimizerSettings
 from tfrec.features import FeatureSpec
 from tfrec.features.parsing import WEIGHT, parsing_spec
 from tfrec.features.plan import Table
@@ -27,7 +28,7 @@ class ModelInputs:
       spec: the features.
       tables: name -> embedding table; see `embedding_plan`.
       groups: the same tables in their groups; see `group_tables`.
-      item_share: `[items]` float32, each item's share of the training examples.
+      item_share: `[items]` float32, each item's share of the training examples, or of targets.
       row_counts: categorical feature -> `[rows of its table]`, each row's training examples; those
         that were counted.
     """
@@ -37,6 +38,23 @@ class ModelInputs:
     groups: tuple[Group, ...]
     item_share: np.ndarray
     row_counts: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OwnTable:
+    """A table of a template that is no feature's.
+
+    Attributes:
+      rows: all of them.
+      dim: floats per row.
+      optimizer: what moves the rows.
+      lookups: rows that an Example asks for.
+    """
+
+    rows: int
+    dim: int
+    optimizer: OptimizerSettings
+    lookups: int
 
 
 class Template(tfrs.Model):
@@ -50,10 +68,13 @@ class Template(tfrs.Model):
       query_features: names of the features of roles user and context.
       item_features: names of those of role item.
       embedding: features -> vectors.
+      queries: what its queries are of; evaluation, index and warm-up ask it with such ones.
     """
 
     class Settings(Section):
         """The template's own keys of the `model` section."""
+
+    queries: ClassVar[QueryKind] = "shoppers"
 
     def __init__(self, inputs: ModelInputs, settings: Settings) -> None:
         """Makes the tables."""
@@ -61,7 +82,12 @@ class Template(tfrs.Model):
         self.spec, self.settings = inputs.spec, settings
         self.query_features = inputs.spec.of_role("user", "context")
         self.item_features = inputs.spec.of_role("item")
-        self.embedding = FeatureEmbedding(inputs.spec, inputs.tables, inputs.groups, self.pools())
+        own = (
+            Group(name, table.dim, table.rows, {}, table.optimizer)
+            for name, table in self.own_tables(settings).items()
+        )
+        groups = (*inputs.groups, *own)
+        self.embedding = FeatureEmbedding(inputs.spec, inputs.tables, groups, self.pools())
 
     def pools(self) -> dict[str, Pool]:
         """Makes what pools the lists of a feature, such as attention, by the feature's name.
@@ -79,6 +105,21 @@ class Template(tfrs.Model):
     def reads(cls, settings: Settings) -> ExampleKind:
         """The Examples that it learns from."""
         return "labelled" if cls.labels(settings) else "events"
+
+    @classmethod
+    def uniform_items(cls, settings: Settings) -> int:
+        """Items of the catalogue that stand beside each batch, drawn uniformly; none by default."""
+        return 0
+
+    @classmethod
+    def own_tables(cls, settings: Settings) -> dict[str, OwnTable]:
+        """Tables that are no feature's, by the name of their group; none by default."""
+        return {}
+
+    @classmethod
+    def embedded(cls, spec: FeatureSpec, settings: Settings) -> Sequence[str]:
+        """The features that it embeds; the tables of others are not made. All by default."""
+        return spec.inputs
 
     @classmethod
     def counted(cls, spec: FeatureSpec, settings: Settings) -> tuple[str, ...]:

@@ -1,16 +1,19 @@
 """Items that go with an item."""
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 import tensorflow as tf
 import tf_keras
 
+from tfrec.data.prepared import ExampleKind, QueryKind
 from tfrec.embeddings.features import Features
-from tfrec.features.parsing import ITEM_ROW
+from tfrec.features import FeatureSpec
+from tfrec.features.parsing import SOURCE
 from tfrec.layers import mlp
-from tfrec.models.base import ModelInputs
+from tfrec.models.base import ModelInputs, Template
+from tfrec.models.retrieval import batch_items
 from tfrec.models.two_tower import TwoTower
-
-SOURCE = "_source_"
-"""Comes before the names of the features of the item that a pair goes out from."""
 
 
 class ItemToItem(TwoTower):
@@ -20,14 +23,26 @@ class ItemToItem(TwoTower):
 
     Both towers read the item's features from the same tables, and are networks of their own, so
     that a phone may lead to its case and the case to no phone. A query is an item: features of the
-    shopper and the moment are not used. It learns from pairs of items, each with a weight, by
-    softmax over the targets of the batch, corrected for how often each is there.
+    shopper and the moment are not used. It learns from pairs of items of one basket or session
+    (`data.pairs`), by softmax over the targets of the batch, corrected for how often each is there.
 
     Subclass it and override `source_tower` or `item_tower` to change a network.
 
     Source: McAuley, Pandey and Leskovec, Inferring Networks of Substitutable and Complementary
     Products, KDD 2015, for directed pairs; Yi et al., RecSys 2019, for the towers (see `TwoTower`).
     """
+
+    queries: ClassVar[QueryKind] = "items"
+
+    @classmethod
+    def reads(cls, settings: Template.Settings) -> ExampleKind:
+        """Pairs of items."""
+        return "pairs"
+
+    @classmethod
+    def embedded(cls, spec: FeatureSpec, settings: Template.Settings) -> Sequence[str]:
+        """Those of items."""
+        return spec.of_role("item")
 
     def __init__(self, inputs: ModelInputs, settings: TwoTower.Settings) -> None:
         """Makes the tables and the towers."""
@@ -57,18 +72,23 @@ class ItemToItem(TwoTower):
         Returns:
           `[batch]` float32.
         """
-        rows, positives = tf.unique(inputs[ITEM_ROW])
-        batch, count = tf.size(positives), tf.size(rows)
+        targets = batch_items(inputs, self.item_features)
+        batch = tf.size(targets.positives)
         # One lookup for both sides: what they share is fetched once.
         embedded = self.embedding(
             {
-                name: tf.concat([inputs[SOURCE + name], inputs[name]], 0)
+                name: tf.concat([inputs[SOURCE + name], targets.features[name]], 0)
                 for name in self.item_features
             },
             training=training,
         )
-        first = tf.math.unsorted_segment_min(tf.range(batch), positives, count)
         sources = {name: vectors[:batch] for name, vectors in embedded.items()}
-        targets = {name: tf.gather(vectors[batch:], first) for name, vectors in embedded.items()}
-        queries = self.query_vectors(sources, training)
-        return self.softmax_losses(queries, self.item_vectors(targets, training), rows, positives)
+        others = {name: vectors[batch:] for name, vectors in embedded.items()}
+        return self.softmax_losses(
+            self.query_vectors(sources, training),
+            self.item_vectors(others, training),
+            targets.rows,
+            targets.positives,
+            targets.uniform_draws,
+            training,
+        )

@@ -13,7 +13,7 @@ from tfrec.features.spec import Role
 from tfrec.losses import bpr, hard_negatives
 from tfrec.models.base import ModelInputs, Template, select
 from tfrec.models.batch_seed import batch_seed
-from tfrec.models.retrieval import RetrievalTemplate
+from tfrec.models.retrieval import SAMPLING, RetrievalTemplate
 from tfrec.models.table_width import with_table_width
 
 
@@ -30,7 +30,7 @@ class MatrixFactorization(RetrievalTemplate):
     each is there.
 
     `bpr`: -log sigmoid(u . v - u . v') for items v' drawn for each query from the distinct other
-    ones of the batch, or, with `hard`, the highest-scored of those.
+    ones of the batch, `uniform_negatives` among them, or, with `hard`, the highest-scored of those.
 
     `squared`: with the feature `label` as r, exactly
 
@@ -75,6 +75,11 @@ class MatrixFactorization(RetrievalTemplate):
         def _loss_has_what_it_needs(self) -> "MatrixFactorization.Settings":
             if (self.loss == "squared") != (self.label is not None):
                 raise ValueError("loss squared needs a label, e.g. label: rating; no other has one")
+            if self.loss == "squared":
+                self.refuse(*SAMPLING, why="loss squared has no negatives")
+            if self.loss == "bpr":
+                self.refuse("hard_negatives", why="loss bpr has negatives, and hard: true")
+                self.refuse("item_frequency", why="loss bpr corrects nothing by it")
             if self.regularisation and self.loss != "squared":
                 raise ValueError(
                     f"loss {self.loss} takes no regularisation; "
@@ -129,11 +134,17 @@ class MatrixFactorization(RetrievalTemplate):
         return super().example_losses(inputs, training)
 
     def softmax_losses(
-        self, queries: tf.Tensor, items: tf.Tensor, rows: tf.Tensor, positives: tf.Tensor
+        self,
+        queries: tf.Tensor,
+        items: tf.Tensor,
+        rows: tf.Tensor,
+        positives: tf.Tensor,
+        uniform_draws: tf.Tensor | int = 0,
+        training: bool = False,
     ) -> tf.Tensor:
         """Softmax, or BPR against items of this replica's batch; see the base class."""
         if self.settings.loss == "softmax":
-            return super().softmax_losses(queries, items, rows, positives)
+            return super().softmax_losses(queries, items, rows, positives, uniform_draws, training)
         if self.settings.hard:
             scores = tf.matmul(queries, items, transpose_b=True)
             return bpr(*hard_negatives(scores, positives, self.settings.negatives))

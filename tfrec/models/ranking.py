@@ -5,11 +5,14 @@ from typing import Literal
 
 import tensorflow as tf
 import tf_keras
+from pydantic import model_validator
 
+from tfrec.data.prepared import ExampleKind
 from tfrec.embeddings.features import Features
 from tfrec.errors import UserError
 from tfrec.features.parsing import LABEL
 from tfrec.models.base import ModelInputs, Template, select
+from tfrec.models.label_losses import LISTWISE, LabelLoss, label_losses
 
 TAKEN = "taken"
 """The task of a ranker that learns from labelled Examples: whether the item is taken."""
@@ -21,7 +24,9 @@ class RankingTemplate(Template):
         prediction of a task = link(head of the task(interaction(features)))
 
     By default it has one task, and learns from labelled Examples (`data.labels`) whether an item is
-    taken: the link is the logistic function and the loss cross-entropy. With `label`, a feature of
+    taken: the link is the logistic function and the loss cross-entropy, or what `loss` names; after
+    `focal`, `list_net`, `list_mle` and `lambda_rank` predictions are in order and no probabilities.
+    With `label`, a feature of
     that role such as a rating, it learns that number from the events by squared error. A subclass
     says what the interaction is.
 
@@ -35,9 +40,21 @@ class RankingTemplate(Template):
 
         Attributes:
           label: feature of role label to predict; by default, whether the item is taken.
+          loss: of whether it is taken. Those but `cross_entropy` and `focal` compare the items of a
+            list, and read `data.labels` with `lists: true`; a batch is so many lists.
         """
 
         label: str | None = None
+        loss: LabelLoss = "cross_entropy"
+
+        @model_validator(mode="after")
+        def _loss_is_of_what_is_taken(self) -> "RankingTemplate.Settings":
+            if self.label is not None and self.loss != "cross_entropy":
+                raise ValueError(
+                    f"loss {self.loss} is not for a label, here {self.label}, which is learned by "
+                    "squared error; leave out one of them"
+                )
+            return self
 
     settings: Settings
 
@@ -71,6 +88,17 @@ class RankingTemplate(Template):
         if getattr(settings, "label", None):
             return ()
         return tuple(cls.columns(settings).values())
+
+    @classmethod
+    def reads(cls, settings: Template.Settings) -> ExampleKind:
+        """Labelled Examples or events; lists where the loss compares items."""
+        assert isinstance(settings, RankingTemplate.Settings)
+        return "lists" if settings.loss in LISTWISE else super().reads(settings)
+
+    @property
+    def measured(self) -> dict[str, str]:
+        """What evaluation compares with labels: output of `rank` -> the column of its label."""
+        return self.tasks
 
     @abc.abstractmethod
     def interaction(self) -> tf_keras.layers.Layer:
@@ -109,17 +137,17 @@ class RankingTemplate(Template):
         return {task: head(shared)[:, 0] for task, head in self._heads.items()}
 
     def example_losses(self, inputs: Features, training: bool = False) -> tf.Tensor:
-        """The sum over the tasks of cross-entropy or squared error; see the base class."""
+        """The sum over the tasks of their losses; see the base class."""
         return tf.add_n(
             [
-                self.task_losses(inputs[self.tasks[task]], output)
+                self.task_losses(inputs[self.tasks[task]], output, inputs)
                 for task, output in self.head_outputs(inputs, training).items()
             ]
         )
 
-    def task_losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+    def task_losses(self, labels: tf.Tensor, outputs: tf.Tensor, inputs: Features) -> tf.Tensor:
         """The loss of one task for each example, `[batch]`, from what its head says."""
         labels = tf.cast(labels, tf.float32)
-        if self.link == "logistic":
-            return tf.nn.sigmoid_cross_entropy_with_logits(labels, outputs)
-        return tf.math.squared_difference(labels, outputs)
+        if self.link == "identity":
+            return tf.math.squared_difference(labels, outputs)
+        return label_losses(self.settings.loss, labels, outputs, inputs)

@@ -1,21 +1,22 @@
 """What templates have in common that read a shopper's history in its order."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 import tensorflow as tf
 import tf_keras
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tfrec.data.prepared import ExampleKind
 from tfrec.embeddings.features import Features, Pool
 from tfrec.errors import UserError
+from tfrec.features import FeatureSpec
 from tfrec.features.parsing import ITEM_ROW
 from tfrec.losses import binary_cross_entropy, full_softmax, gbce, replicas, sampled_softmax
 from tfrec.models.base import ModelInputs, Template
 from tfrec.models.batch_seed import batch_seed
-from tfrec.models.retrieval import RetrievalTemplate
+from tfrec.models.retrieval import SAMPLING, RetrievalTemplate
 from tfrec.models.table_width import with_table_width
 
 
@@ -27,7 +28,8 @@ class Sequential(RetrievalTemplate):
     `E` is the item's row of the embedding table, the same on both sides. The encoder lets no place
     see a later one, so one Example trains `n` predictions at once: h_2 ... h_n and its own item.
     Examples of sequences (see `data.sequences`) have every event of a shopper once between them.
-    All predictions of a batch weigh the same, multiplied by their Examples' weights.
+    All predictions of a batch weigh the same, multiplied by their Examples' weights. Outside of
+    training an Example predicts its own item alone: items before it may have been trained on.
 
     Only the history and the item's id are used. A history of nothing gives a vector of zeros, and
     no loss; `unknown_share` hides nothing here. Rows that stand for unknown items are negatives as
@@ -70,6 +72,11 @@ class Sequential(RetrievalTemplate):
         share_negatives: bool = False
         t: Annotated[float, Field(ge=0, le=1)] = 0.75
 
+        @model_validator(mode="after")
+        def _negatives_are_drawn_from_the_table(self) -> "Sequential.Settings":
+            self.refuse(*SAMPLING, why="negatives are drawn from the item's table, see negatives")
+            return self
+
     settings: Settings
 
     def __init__(self, inputs: ModelInputs, settings: Settings) -> None:
@@ -102,6 +109,14 @@ class Sequential(RetrievalTemplate):
         """Examples of sequences, or of events."""
         assert isinstance(settings, Sequential.Settings)
         return settings.examples
+
+    @classmethod
+    def embedded(cls, spec: FeatureSpec, settings: Template.Settings) -> Sequence[str]:
+        """A history and its item."""
+        assert isinstance(settings, Sequential.Settings)
+        histories = _histories_of_items(spec)
+        chosen = [settings.history] if settings.history in histories else histories
+        return [*chosen, *(spec.sequences[name].of for name in chosen)] or spec.inputs
 
     @property
     def places(self) -> int:
@@ -149,7 +164,7 @@ class Sequential(RetrievalTemplate):
         places = tf.range(tf.shape(rows, tf.int64)[1])
         at_end = places == lengths[:, tf.newaxis] - 1  # [batch, longest]
         predicts = at_end
-        if self.settings.examples == "sequences":
+        if training and self.settings.examples == "sequences":
             predicts = places < lengths[:, tf.newaxis]
         following = tf.where(at_end, own[:, tf.newaxis], tf.roll(rows, -1, 1))
         if self.settings.loss == "softmax":
@@ -169,7 +184,7 @@ class Sequential(RetrievalTemplate):
     def _choose(self, inputs: ModelInputs, settings: Settings) -> None:
         """Finds the history and its item."""
         spec, wanted = inputs.spec, settings.history
-        of_items = [n for n, f in spec.sequences.items() if spec[f.of].role == "item"]
+        of_items = _histories_of_items(spec)
         if wanted is None and len(of_items) == 1:
             wanted = of_items[0]
         if wanted not in of_items:
@@ -246,3 +261,7 @@ def _among_all(
         tf.boolean_mask(outputs, predicts), vectors, tf.boolean_mask(following, predicts)
     )
     return tf.scatter_nd(tf.where(predicts), losses, tf.shape(predicts, tf.int64))
+
+
+def _histories_of_items(spec: FeatureSpec) -> list[str]:
+    return [name for name, f in spec.sequences.items() if spec[f.of].role == "item"]

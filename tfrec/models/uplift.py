@@ -1,5 +1,7 @@
 """What a promotion changes: the outcome with it, without it, and the difference."""
 
+from typing import Literal
+
 import tensorflow as tf
 import tf_keras
 
@@ -37,9 +39,11 @@ class Uplift(DNN):
             or with transform none.
           hidden: units of the shared layers; none makes two models.
           tower: units of the hidden layers of each arm.
+          loss: the one whose predictions are probabilities, which can be taken from each other.
         """
 
         treatment: str
+        loss: Literal["cross_entropy"] = "cross_entropy"
         hidden: tuple[int, ...] = (64,)
         tower: tuple[int, ...] = (32,)
 
@@ -53,6 +57,11 @@ class Uplift(DNN):
         """
         _check_treatment(inputs.spec, settings.treatment)
         super().__init__(inputs, settings)
+
+    @property
+    def measured(self) -> dict[str, str]:
+        """Nothing: an Example's label is of one arm, and `rank` is not told which."""
+        return {}
 
     def embed(self, features: Features, training: bool = False) -> dict[str, tf.Tensor]:
         """Embeds all features but the treatment, which is to be thought up."""
@@ -89,7 +98,7 @@ class Uplift(DNN):
         treated = inputs[self.settings.treatment] > 0.5
         (column,) = self.tasks.values()
         observed = tf.where(treated, outputs[TREATED], outputs[CONTROL])
-        return self.task_losses(inputs[column], observed)
+        return self.task_losses(inputs[column], observed, inputs)
 
 
 def _check_treatment(spec: FeatureSpec, name: str) -> None:

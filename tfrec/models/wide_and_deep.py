@@ -1,6 +1,5 @@
 """Wide & Deep: a linear model that remembers beside a network that generalises."""
 
-import dataclasses
 from typing import Annotated
 
 import tensorflow as tf
@@ -8,12 +7,11 @@ import tf_keras
 from pydantic import Field
 
 from tfrec.embeddings.features import Features
-from tfrec.embeddings.groups import Group
 from tfrec.embeddings.hashing import multiply_shift
 from tfrec.embeddings.optimizers.config import FtrlSettings
 from tfrec.errors import UserError
 from tfrec.layers import AddedLogit, Joined
-from tfrec.models.base import ModelInputs
+from tfrec.models.base import ModelInputs, OwnTable, Template
 from tfrec.models.dnn import DNN
 from tfrec.models.feature_widths import number_features
 
@@ -61,9 +59,18 @@ class WideAndDeep(DNN):
                     f"model.crosses: {name!r} is no categorical feature; "
                     f"name two of {', '.join(categories)}"
                 )
-        if settings.crosses:
-            inputs = dataclasses.replace(inputs, groups=(*inputs.groups, _group(settings)))
         super().__init__(inputs, settings)
+
+    @classmethod
+    def own_tables(cls, settings: Template.Settings) -> dict[str, OwnTable]:
+        """The weights of crosses. A warm start, which may number values anew, begins them anew."""
+        assert isinstance(settings, WideAndDeep.Settings)
+        if not settings.crosses:
+            return {}
+        # A pair is in few Examples of a batch, whose mean makes its gradient small: an accumulator
+        # of the usual size would drown it.
+        optimizer = FtrlSettings(kind="ftrl", initial_accumulator=1e-8)
+        return {CROSSES: OwnTable(settings.cross_rows, 1, optimizer, len(settings.crosses))}
 
     def embed(self, features: Features, training: bool = False) -> dict[str, tf.Tensor]:
         """Adds the weights of crosses to the embedded features."""
@@ -105,14 +112,6 @@ class _WideAndDeep(tf_keras.layers.Layer):
         deep = {name: column for name, column in embedded.items() if name != _LOGIT}
         deeper = self._network(self._joined(deep), training=training)
         return tf.concat([tf.add_n(wide), deeper], -1)
-
-
-def _group(settings: WideAndDeep.Settings) -> Group:
-    # A pair is in few Examples of a batch, whose mean makes its gradient small: an accumulator of
-    # the usual size would drown it.
-    optimizer = FtrlSettings(kind="ftrl", initial_accumulator=1e-8)
-    # It is no feature's table: a warm start, which may number values anew, begins it anew.
-    return Group(CROSSES, 1, settings.cross_rows, {}, optimizer)
 
 
 def _hash(one: tf.Tensor, other: tf.Tensor, number: int, size: int) -> tf.Tensor:

@@ -8,13 +8,17 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from tfrec.data.input_pipeline import read_shuffled
-from tfrec.data.prepared import TRAIN, PreparedData
+from tfrec.data.prepared import TRAIN, ExampleKind, PreparedData
 from tfrec.embeddings.demand import Demand, counted_demand, zipf_demand
+from tfrec.embeddings.optimizers.config import OptimizerSettings
 from tfrec.embeddings.planner import PROCESS_BYTES, Batch, Layout, Plan, plan_tables
 from tfrec.errors import UserError
 from tfrec.features import Categorical, FeatureSpec, MultiCategorical, Sequence
+from tfrec.features.parsing import SOURCE
 from tfrec.features.plan import Table, embedding_plan
 from tfrec.features.spec import Text
+from tfrec.models.base import OwnTable, Template
+from tfrec.models.template import ModelConfig, load_template
 from tfrec.stages.artifact import Artifact
 from tfrec.training.config import TrainingConfig
 from tfrec.training.strategies import shards
@@ -25,16 +29,22 @@ _VALUES = 8
 """Values of a list, or n-grams of a text, that are assumed where nobody counted."""
 
 
-def plan(config: TrainingConfig, features: FeatureSpec, prepared: Artifact) -> Plan:
+def plan(
+    config: TrainingConfig,
+    features: FeatureSpec,
+    prepared: Artifact,
+    model: ModelConfig | None = None,
+) -> Plan:
     """Plans the tables of a training on this machine.
 
-    How often rows are asked for is counted on 131,072 training examples; without prepared data,
-    Zipf's law and full sequences are assumed.
+    How often rows are asked for is counted on 131,072 of the Examples that the model learns from;
+    without prepared data, Zipf's law and full sequences are assumed.
 
     Args:
       config: the `training` section.
       features: the `features` section.
       prepared: prepared data, which need not be there if no feature has a vocabulary.
+      model: the `model` section, by default an empty one.
 
     Returns:
       The plan; its `problem` says whether it fits.
@@ -46,14 +56,25 @@ def plan(config: TrainingConfig, features: FeatureSpec, prepared: Artifact) -> P
     is_prepared = _is_prepared(prepared, features)
     if not is_prepared:
         _check_no_vocabulary(features, prepared)
-    tables = embedding_plan(features, tft.TFTransformOutput(str(data.transform)))
-    if is_prepared and data.parts[TRAIN].examples:
-        demands = _count(features, tables, data)
+    template, settings = _load(model or ModelConfig())
+    own, kind = _own_tables(template, settings), template.reads(settings)
+    transform = tft.TFTransformOutput(str(data.transform))
+    tables = embedding_plan(features, transform, template.embedded(features, settings))
+    if is_prepared and data.example_files(TRAIN, kind).examples:
+        demands = _count(features, tables, data, kind)
     else:
         demands = assumed_demands(features, tables)
     replicas = config.replicas_in_step
     batch = Batch(config.batch_size // replicas, config.accumulation)
-    return plan_tables(tables, config.optimizers.of_table, layout_of(config), demands, batch)
+    tables |= {name: Table(table.rows, table.dim) for name, table in own.items()}
+    demands |= {
+        name: zipf_demand(table.rows, table.lookups, ordered=False) for name, table in own.items()
+    }
+
+    def optimizer_of(name: str) -> OptimizerSettings:
+        return own[name].optimizer if name in own else config.optimizers.of_table(name)
+
+    return plan_tables(tables, optimizer_of, layout_of(config), demands, batch, fixed=own)
 
 
 def layout_of(config: TrainingConfig) -> Layout:
@@ -126,19 +147,33 @@ def _check_no_vocabulary(features: FeatureSpec, prepared: Artifact) -> None:
             )
 
 
+def _load(model: ModelConfig) -> tuple[type[Template], Template.Settings]:
+    template, settings = load_template(model)
+    if not issubclass(template, Template) or not isinstance(settings, Template.Settings):
+        raise UserError(f"model.template: {model.template} is fitted and has no tables to plan")
+    return template, settings
+
+
+def _own_tables(template: type[Template], settings: Template.Settings) -> dict[str, OwnTable]:
+    """The template's own tables, named as no feature's is."""
+    return {f"model.{name}": table for name, table in template.own_tables(settings).items()}
+
+
 def _count(
-    features: FeatureSpec, tables: Mapping[str, Table], data: PreparedData
+    features: FeatureSpec, tables: Mapping[str, Table], data: PreparedData, kind: ExampleKind
 ) -> dict[str, Demand]:
-    train = data.parts[TRAIN]
+    train = data.example_files(TRAIN, kind)
     at_once = min(train.examples, _COUNTED_AT_ONCE)
     batches = min(train.examples, _COUNTED_EXAMPLES) // at_once
-    read = read_shuffled(data.examples(TRAIN), train.files, features, at_once, seed=0)
+    read = read_shuffled(train.folder, train.files, features, at_once, seed=0, kind=kind)
     asked: dict[str, list[np.ndarray]] = {name: [] for name in tables}
+    inputs = {SOURCE + name: name for name in features.of_role("item")}
+    inputs |= {name: name for name in features.inputs}
     for batch in read.take(batches):
-        for name in features.inputs:
+        for column_name, name in inputs.items():
             table = features.table_of(name)
-            if table in asked:
-                column = batch[name]
+            if table in asked and column_name in batch:
+                column = batch[column_name]
                 values = column.flat_values if isinstance(column, tf.RaggedTensor) else column
                 # Fingerprints of a dynamic lookup have no rows yet; any will do.
                 asked[table].append(values.numpy() % tables[table].rows)

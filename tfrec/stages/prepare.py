@@ -17,6 +17,8 @@ from tfrec.data.counts import Counts
 from tfrec.data.events import LogFiles, apply_minimums, first_and_last, prepare_events
 from tfrec.data.examples import write_examples
 from tfrec.data.item_counts import count_items
+from tfrec.data.item_queries import write_item_queries
+from tfrec.data.pair_examples import write_pair_examples
 from tfrec.data.pairs import write_pairs
 from tfrec.data.prepared import TEST, TRAIN, VALIDATION, PreparedData
 from tfrec.data.promotions import prepare_promotions
@@ -200,6 +202,11 @@ class _Steps:
         if self.config.pairs:
             reporter.step("finding complementary items")
             write_pairs(self.config, self.config.pairs, self.places, split, self.data)
+        if self.config.pairs and self.config.pairs.examples:
+            wanted = self.config, self.config.pairs, self.spec, self.places, split, self.data
+            reporter.step("writing pairs of items")
+            write_pair_examples(*wanted)
+            write_item_queries(*wanted)
 
     def _features(self, place: Place) -> dict[str, Feature]:
         return {name: self.spec[name] for name in self.places.at(place)}

@@ -9,11 +9,12 @@ import tensorflow_transform as tft
 
 from tfrec.config import validate
 from tfrec.data.catalogue import Catalogue
-from tfrec.data.config import DataConfig
+from tfrec.data.config import DataConfig, ImpressionLabels
 from tfrec.data.interactions import read_interactions
-from tfrec.data.prepared import TRAIN, PreparedData
+from tfrec.data.prepared import TRAIN, PreparedData, QueryKind
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
+from tfrec.features.parsing import LABEL, task_label
 from tfrec.models.base import Template
 from tfrec.models.catalogue_features import CatalogueFeatures
 from tfrec.models.closed_form import ClosedForm
@@ -42,6 +43,11 @@ class TrainedModel(Artifact):
     def saved_model(self) -> Path:
         """SavedModel; see `save_retrieval_model` and `save_ranking_model`."""
         return self.path / "saved_model"
+
+    @property
+    def queries(self) -> QueryKind:
+        """What its queries are of."""
+        return self.manifest.summary.get("queries", "shoppers")
 
 
 def train(
@@ -87,21 +93,22 @@ def train(
             output=directory.resolve(),
         )
         job.example_files(TRAIN)  # refuses what was not prepared, before anything starts
+        _check_tasks(job, prepared)
         file = job.write()
-        planned = plan(config, features, prepared)
+        planned = plan(config, features, prepared, model)
         (directory / "plan.json").write_text(planned.model_dump_json(indent=2))
         if planned.problem:
             raise UserError(planned.problem)
         reporter.step(f"starting {config.strategy} training")
         run_cluster(config, file, directory / "logs", _shown_by(reporter, config), reporter.tasks)
         reporter.step("saving")
-        trained = _restore(job)
-        _save(trained, job.data, TrainedModel(directory).saved_model)
+        trained = save_model(job, TrainedModel(directory).saved_model)
         return {
             "template": model.template,
+            "queries": trained.queries,
             "strategy": config.strategy,
             "parameters": int(sum(tf.size(weight) for weight in trained.trainable_weights)),
-            **({"tasks": dict(trained.tasks)} if isinstance(trained, RankingTemplate) else {}),
+            **({"tasks": dict(trained.measured)} if isinstance(trained, RankingTemplate) else {}),
             **_summarise(job),
         }
 
@@ -114,6 +121,36 @@ def train(
     if config.warm_start:
         inputs["warm_start"] = _id_of(config.warm_start)
     return TrainedModel(produce("train", sections, inputs, output, make, True, resume).path)
+
+
+def _check_tasks(job: TrainingJob, prepared: Artifact) -> None:
+    """Refuses a template that learns a label which preparation has not made."""
+    labels = validate(DataConfig, prepared.manifest.config["data"], "data").labels
+    tasks = labels.tasks if isinstance(labels, ImpressionLabels) else {}
+    columns = {task_label(task): task for task in tasks}
+    for column in job.labels:
+        if column != LABEL and column not in columns:
+            task = column.removeprefix(task_label(""))
+            raise UserError(
+                f"data.labels.tasks: {', '.join(tasks) or 'none'}, without {task!r}, which "
+                f"{job.model.template} learns; add it to labels of kind impressions, e.g. "
+                f"tasks: {{{task}: [{task}]}}"
+            )
+
+
+def save_model(job: TrainingJob, path: Path) -> Template:
+    """Saves what a training left in its last checkpoint, or in its best one if it may stop early.
+
+    Args:
+      job: the training.
+      path: directory of the SavedModel.
+
+    Returns:
+      The model, its tables whole in this process.
+    """
+    model = _restore(job)
+    _save(model, job.data, path)
+    return model
 
 
 def _fit(

@@ -7,6 +7,7 @@ import tf_keras
 
 from tfrec.data.input_pipeline import Batch, read_shuffled
 from tfrec.data.prepared import TRAIN, VALIDATION
+from tfrec.data.uniform_items import with_uniform_items
 from tfrec.errors import UserError
 from tfrec.features.parsing import REPEAT, TIME
 from tfrec.training.config import TrainingConfig
@@ -56,7 +57,7 @@ class Batches:
         weight = example_weight(config, self._job.data.parts[TRAIN].last or 0)
 
         def read(start: int | tf.Tensor, share: tuple[int, int | tf.Tensor]) -> tf.data.Dataset:
-            return read_shuffled(
+            batches = read_shuffled(
                 self._train.folder,
                 self._train.files,
                 self._job.features,
@@ -66,7 +67,9 @@ class Batches:
                 start * parts,
                 share,
                 self._labels,
+                self._job.kind,
             )
+            return self._with_items(batches, parts, config.seed, start * parts, share[1])
 
         def read_own(worker: tf.Tensor) -> tf.data.Dataset:
             start = tf.gather(worker_steps, worker)
@@ -80,7 +83,7 @@ class Batches:
         parts = self._parts(strategy)
 
         def read(share: tuple[int, int | tf.Tensor]) -> tf.data.Dataset:
-            return read_shuffled(
+            batches = read_shuffled(
                 self._validation.folder,
                 self._validation.files,
                 self._job.features,
@@ -88,9 +91,27 @@ class Batches:
                 seed=0,
                 share=share,
                 labels=self._labels,
+                kind=self._job.kind,
             )
+            return self._with_items(batches, parts, 0, 0, share[1])
 
         return self._by_reader(strategy, read, lambda worker: read((self._config.workers, worker)))
+
+    def _with_items(
+        self,
+        batches: tf.data.Dataset,
+        parts: int,
+        seed: int,
+        start: int | tf.Tensor,
+        reader: int | tf.Tensor,
+    ) -> tf.data.Dataset:
+        """Adds each part's share of the items that a batch brings."""
+        count = self._job.uniform_items
+        if not count:
+            return batches
+        each = -(-self._per_reader(count) // parts)
+        folder, spec = self._job.data.items, self._job.features
+        return with_uniform_items(batches, folder, spec, each, seed, start, reader)
 
     def _fitting(self, examples: Iterable[int]) -> int:
         """The largest batch, up to that of training, that readers and replicas can fill."""
@@ -104,7 +125,7 @@ class Batches:
         return self._config.strategy == "multi_worker_mirrored"
 
     def _per_reader(self, batch_size: int) -> int:
-        return batch_size // self._shares if self._in_step else batch_size
+        return -(-batch_size // self._shares) if self._in_step else batch_size
 
     def _parts(self, strategy: tf.distribute.Strategy) -> int:
         """Parts of a batch that a reader reads one by one, for the replicas of its process.
@@ -112,8 +133,8 @@ class Batches:
         Raises:
           UserError: if a batch cannot be cut into them.
         """
-        if self._config.strategy in ("single", "mirrored"):
-            return 1  # Keras cuts the batches
+        if self._config.strategy == "single":
+            return 1
         replicas, batch_size = strategy.num_replicas_in_sync, self._config.batch_size
         if batch_size % replicas:
             raise UserError(
@@ -131,7 +152,7 @@ class Batches:
         if isinstance(strategy, tf.distribute.ParameterServerStrategy):
             current = tf.distribute.coordinator.experimental_get_current_worker_index
             return tf_keras.utils.experimental.DatasetCreator(lambda _: read_of_worker(current()))
-        if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        if self._config.strategy != "single":
             return strategy.distribute_datasets_from_function(
                 lambda context: read((context.num_input_pipelines, context.input_pipeline_id))
             )

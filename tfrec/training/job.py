@@ -8,7 +8,7 @@ import pydantic
 import tensorflow_transform as tft
 
 from tfrec.config import Section
-from tfrec.data.prepared import TRAIN, ExampleFiles, PreparedData
+from tfrec.data.prepared import TRAIN, ExampleFiles, ExampleKind, PreparedData
 from tfrec.data.row_counts import count_rows
 from tfrec.embeddings.groups import group_tables
 from tfrec.errors import UserError
@@ -23,7 +23,9 @@ _FILE = "job.json"
 _REMEDIES = {
     "events": "events to data.events",
     "labelled": "data.labels, e.g. {kind: negatives}",
+    "lists": "lists: true to data.labels",
     "sequences": "data.sequences: true",
+    "pairs": "data.pairs, e.g. {within: basket}",
 }
 
 
@@ -76,7 +78,10 @@ class TrainingJob(Section):
     @property
     def tables(self) -> dict[str, Table]:
         """Feature -> its embedding table."""
-        return embedding_plan(self.features, tft.TFTransformOutput(str(self.data.transform)))
+        template, settings = self._template
+        embedded = template.embedded(self.features, settings)
+        transform = tft.TFTransformOutput(str(self.data.transform))
+        return embedding_plan(self.features, transform, embedded)
 
     @classmethod
     def read(cls, directory: Path) -> "TrainingJob":
@@ -116,7 +121,9 @@ class TrainingJob(Section):
     def build_model(self) -> Template:
         """Makes the template and all its variables."""
         template, settings = self._template
-        tables, counts = self.tables, self.data.item_counts(TRAIN)
+        tables = self.tables
+        is_of_pairs = self.kind == "pairs"
+        counts = self.data.target_counts(TRAIN) if is_of_pairs else self.data.item_counts(TRAIN)
         inputs = ModelInputs(
             spec=self.features,
             tables=tables,
@@ -142,18 +149,28 @@ class TrainingJob(Section):
         template, settings = self._template
         return template.labels(settings)
 
+    @property
+    def kind(self) -> ExampleKind:
+        """The kind of Examples that the template learns from."""
+        template, settings = self._template
+        return template.reads(settings)
+
+    @property
+    def uniform_items(self) -> int:
+        """The items of the catalogue that each batch brings, drawn uniformly."""
+        template, settings = self._template
+        return template.uniform_items(settings)
+
     def example_files(self, part: str) -> ExampleFiles:
         """The files of Examples that the template learns from.
 
         Raises:
-          UserError: if it needs labels and the data have none.
+          UserError: if none of their kind were prepared.
         """
-        template, settings = self._template
-        kind = template.reads(settings)
-        found = self.data.example_files(part, kind)
+        found = self.data.example_files(part, self.kind)
         if part == TRAIN and not found.files:
             raise UserError(
-                f"model.template: {self.model.template} learns from {kind}, and none were "
-                f"prepared; add {_REMEDIES[kind]}"
+                f"model.template: {self.model.template} learns from {self.kind}, and none were "
+                f"prepared; add {_REMEDIES[self.kind]}"
             )
         return found

@@ -11,7 +11,7 @@ from tfrec.embeddings.fetching import recorded, table_gradient
 from tfrec.embeddings.optimizers.grouped import GroupedOptimizer
 from tfrec.embeddings.optimizers.make import make_optimizer
 from tfrec.embeddings.reset import reset_rows
-from tfrec.features.parsing import ITEM_ROW, TIME
+from tfrec.features.parsing import TIME
 from tfrec.losses import replicas
 from tfrec.models.base import Template
 from tfrec.training.config import TrainingConfig
@@ -166,14 +166,21 @@ def _optimizer(model: Template, config: TrainingConfig) -> tf_keras.optimizers.O
 
 
 def _cut(inputs: Batch, parts: int) -> list[Batch]:
-    """Cuts a batch into equal parts."""
+    """Cuts a batch into equal parts; what stands beside it has another length."""
     if parts == 1:
         return [inputs]
-    size = tf.shape(inputs[ITEM_ROW])[0] // parts
+    sizes = {name: _rows(column) // parts for name, column in inputs.items()}
     return [
-        {name: column[part * size : (part + 1) * size] for name, column in inputs.items()}
+        {
+            name: column[part * sizes[name] : (part + 1) * sizes[name]]
+            for name, column in inputs.items()
+        }
         for part in range(parts)
     ]
+
+
+def _rows(column: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
+    return column.nrows() if isinstance(column, tf.RaggedTensor) else tf.shape(column, tf.int64)[0]
 
 
 def _mean(parts: Sequence[Gradient]) -> Gradient:

@@ -18,6 +18,7 @@ from tfrec.embeddings.transfer import TABLE, NewRows, SavedGroups, transfer
 from tfrec.errors import UserError
 from tfrec.features.differences import differences
 from tfrec.features.plan import Table
+from tfrec.losses import StreamingFrequency
 from tfrec.models.base import Template
 from tfrec.training.checkpoints import latest, saved_steps
 from tfrec.training.job import TrainingJob
@@ -103,11 +104,12 @@ def _count_from_zero(dense: SparseOptimizer, model: Template, steps: int) -> Non
 
 
 def _facts(model: Template) -> list[str]:
-    """Names of a model's own variables that hold what the data are like, not what was learned."""
+    """Names of a model's own parts that hold what the data are like, not what was learned."""
     return [
         name
         for name, child in tf.train.TrackableView.children(model).items()
-        if not isinstance(child, tf.Module) and getattr(child, "trainable", True) is False
+        if isinstance(child, StreamingFrequency)
+        or (not isinstance(child, tf.Module) and getattr(child, "trainable", True) is False)
     ]
 
 
@@ -129,6 +131,8 @@ def _move_tables(old: TrainingJob, new: TrainingJob, step: TrainingStep, prefix:
     old_tables = dict(tables)
     new_rows: dict[str, NewRows] = dict.fromkeys(tables, _unchanged)
     for name, file in new.fitted_vocabularies.items():
+        if name not in tables:
+            continue
         before = _read_vocabulary(old.vocabularies / name)
         new_rows[name] = _by_value(before, _read_vocabulary(file), tables[name])
         rows = len(before) + tables[name].unknown_rows

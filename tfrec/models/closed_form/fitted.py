@@ -9,6 +9,7 @@ from scipy import sparse
 
 from tfrec.config import Section
 from tfrec.data.interactions import Interactions
+from tfrec.data.prepared import QueryKind
 
 
 class Scorer(tf.Module):
@@ -32,12 +33,14 @@ class ClosedForm(ABC):
     Attributes:
       state: names of the attributes, all arrays, that `fit` makes.
       settings: the model's own keys of a config.
+      queries: what evaluation asks it, as of a `Template`.
     """
 
     class Settings(Section):
         """No keys."""
 
     state: ClassVar[tuple[str, ...]]
+    queries: ClassVar[QueryKind] = "shoppers"
     settings: Settings
 
     def __init__(self, settings: Settings | None = None) -> None:

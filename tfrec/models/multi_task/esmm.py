@@ -1,7 +1,7 @@
 """ESMM: clicks, and conversions after them, learned from all impressions."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tensorflow as tf
 import tf_keras
@@ -33,11 +33,13 @@ class ESMM(MultiTask):
           tasks: as for `MultiTask`: these two and no more.
           click: the task that comes first.
           conversion: the task that follows it.
+          loss: the one whose predictions are probabilities, which can be multiplied.
         """
 
         tasks: Mapping[str, Annotated[float, Field(gt=0)]] = {"click": 1.0, "conversion": 1.0}
         click: str = "click"
         conversion: str = "conversion"
+        loss: Literal["cross_entropy"] = "cross_entropy"
 
         @model_validator(mode="after")
         def _tasks_are_two(self) -> "ESMM.Settings":

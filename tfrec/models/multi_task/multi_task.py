@@ -21,7 +21,8 @@ class MultiTask(DNN):
         x_k = experts([features])_k        prediction of task k = logistic(tower_k(x_k))
         loss = sum_k weight_k cross-entropy(label_k, prediction_k)
 
-    A subclass says what the experts are, which tasks share in part or whole.
+    `loss` may put another loss in the place of cross-entropy. A subclass says what the experts are,
+    which tasks share in part or whole.
     """
 
     class Settings(DNN.Settings):
@@ -76,10 +77,11 @@ class MultiTask(DNN):
         }
 
     def example_losses(self, inputs: Features, training: bool = False) -> tf.Tensor:
-        """The weighted sum over the tasks of cross-entropy; see the base class."""
+        """The weighted sum over the tasks of their losses; see the base class."""
         return tf.add_n(
             [
-                self.settings.tasks[task] * self.task_losses(inputs[self.tasks[task]], output)
+                self.settings.tasks[task]
+                * self.task_losses(inputs[self.tasks[task]], output, inputs)
                 for task, output in self.head_outputs(inputs, training).items()
             ]
         )
