@@ -78,6 +78,26 @@ def test_a_name_alone_is_a_slice_by_feature() -> None:
         ({"slices": [{"quantiles": 4}]}, r"slices\.0: give one of feature, cold_items and"),
         ({"slices": [{"cold_users": 4, "quantiles": 2}]}, r"slices\.0: quantiles are of a feature"),
         ({"slices": [{"cold_items": 1, "cold_users": 1}]}, r"slices\.0: give one of"),
+        (
+            {"bless": [{"metric": "recall@7", "over": "last"}]},
+            r"bless\.0: recall@7 is not measured; measured: recall@10, .*predict labels auc",
+        ),
+        (
+            {"bless": [{"metric": "mrr", "over": "ease"}]},
+            r"bless\.0: over ease is not measured; add it to baselines",
+        ),
+        (
+            {"bless": [{"metric": "auc", "over": "popularity"}]},
+            r"bless\.0: auc needs predictions, and popularity makes none; compare with last or",
+        ),
+        (
+            {"bless": [{"metric": "auc", "over": 0.7, "slice": "new_to_shopper"}]},
+            r"bless\.0: auc is of all examples; leave slice out",
+        ),
+        (
+            {"bless": [{"metric": "mrr", "over": 0.1, "task": "click"}]},
+            r"bless\.0: mrr is of rankings, which have no task",
+        ),
         ({"seen": "hide"}, r"evaluation\.seen: 'hide': "),
         ({"k": [0]}, r"evaluation\.k\.0: 0: "),
     ],

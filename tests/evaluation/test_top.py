@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tfrec.evaluation import top as module
+from tfrec.evaluation import pieces
 from tfrec.evaluation.top import top, without_number
 
 
@@ -12,7 +12,7 @@ from tfrec.evaluation.top import top, without_number
 def _piece_bytes(request: pytest.FixtureRequest) -> Iterator[None]:
     """A few rows at a time, and all of them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_PIECE_BYTES", request.param)
+        patch.setattr(pieces, "_PIECE_BYTES", request.param)
         yield
 
 

@@ -151,6 +151,7 @@ def test_tables_show_half_intervals_and_slices_that_are_too_small(
     assert half.strip("│ ").startswith("± 95 %")
     assert shown.count("too small, fewer than 30") == 2
     assert "slice all/channel=web" in " ".join(shown.split())
+    assert shown.endswith(f"report: {made.report}\nvalues: {made.values}\n")
 
 
 def test_tables_of_sampled_candidates_say_so(

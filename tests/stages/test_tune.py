@@ -56,7 +56,18 @@ def content(make_content: Callable[..., Content]) -> Content:
 
 
 @pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def replace_trials(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., float]], None]:
+    """Takes what trials are replaced by; there is then no report either."""
+
+    def replace(run_trial: Callable[..., float]) -> None:
+        monkeypatch.setattr(tune_stage, "run_trial", run_trial)
+        monkeypatch.setattr(tune_stage, "report_trial", lambda *_: None)
+
+    return replace
+
+
+@pytest.fixture
+def runs(replace_trials: Callable[..., None]) -> list[float]:
     """Replaces trials by quick ones that are the better the nearer `l2` is to 30; their `l2`s."""
     made: list[float] = []
 
@@ -69,7 +80,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         reporter.step("fitting")
         return -abs(np.log(l2 / 30))
 
-    monkeypatch.setattr(tune_stage, "run_trial", run_trial)
+    replace_trials(run_trial)
     return made
 
 
@@ -137,6 +148,14 @@ def test_best_config_holds_the_best_values_and_is_valid(tuned: Tuned) -> None:
     Experiment(validate(ExperimentConfig, written))
 
 
+def test_only_the_best_trial_has_a_report(make_content: Callable[..., Content]) -> None:
+    tuned = tune(make_content(trials=3), keep=True)
+
+    best = max(rows(tuned), key=lambda row: row["value"])["trial"]
+    assert [number for number in (1, 2, 3) if tuned.report(number).exists()] == [best]
+    assert "on the validation window" in tuned.report(best).read_text()
+
+
 def test_trials_are_told_as_a_table_and_a_plot(tuned: Tuned) -> None:
     made = rows(tuned)
 
@@ -201,14 +220,14 @@ def test_model_based_draws_come_near_the_best_value(
     assert np.median(np.abs(np.log(late / 30))) < 0.6  # of even draws it would be about 1.7
 
 
-def test_whole_numbers_stay_whole(content: Content, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whole_numbers_stay_whole(content: Content, replace_trials: Callable[..., None]) -> None:
     seen = []
 
     def run_trial(config: ExperimentConfig, *_: Any) -> float:
         seen.append(config.training.epochs)
         return 0.5
 
-    monkeypatch.setattr(tune_stage, "run_trial", run_trial)
+    replace_trials(run_trial)
     tune(set_tuning(content, ranges={"training.epochs": {"low": 1, "high": 3}}, trials=8))
 
     assert set(seen) == {1, 2, 3}
@@ -216,7 +235,7 @@ def test_whole_numbers_stay_whole(content: Content, monkeypatch: pytest.MonkeyPa
 
 
 def test_trial_with_a_bad_validation_loss_is_pruned_before_its_last_epoch(
-    content: Content, monkeypatch: pytest.MonkeyPatch
+    content: Content, replace_trials: Callable[..., None]
 ) -> None:
     reached = []
 
@@ -238,7 +257,7 @@ def test_trial_with_a_bad_validation_loss_is_pruned_before_its_last_epoch(
             reporter.progress("training", epoch, 4)
         return 1.0 - 0.1 * len(reached)
 
-    monkeypatch.setattr(tune_stage, "run_trial", run_trial)
+    replace_trials(run_trial)
     content = set_tuning(content, trials=8)
 
     made = rows(tune(content))
@@ -255,7 +274,7 @@ def test_trial_with_a_bad_validation_loss_is_pruned_before_its_last_epoch(
 
 
 def test_failed_trial_is_told_and_the_others_go_on(
-    content: Content, monkeypatch: pytest.MonkeyPatch
+    content: Content, replace_trials: Callable[..., None]
 ) -> None:
     made = []
 
@@ -265,7 +284,7 @@ def test_failed_trial_is_told_and_the_others_go_on(
             raise UserError("training: the loss of epoch 1 is nan")
         return 0.1 * made[-1]
 
-    monkeypatch.setattr(tune_stage, "run_trial", run_trial)
+    replace_trials(run_trial)
     reporter = Listening()
 
     found = rows(tune(content, reporter))
@@ -277,12 +296,12 @@ def test_failed_trial_is_told_and_the_others_go_on(
 
 
 def test_tuning_without_a_value_says_the_last_error(
-    content: Content, monkeypatch: pytest.MonkeyPatch
+    content: Content, replace_trials: Callable[..., None]
 ) -> None:
     def run_trial(*_: Any) -> float:
         raise UserError("training: too little memory")
 
-    monkeypatch.setattr(tune_stage, "run_trial", run_trial)
+    replace_trials(run_trial)
 
     with pytest.raises(UserError, match=r"none of 4 trials .*: training: too little memory$"):
         tune(content)

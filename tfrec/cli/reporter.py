@@ -159,7 +159,10 @@ def show_metrics(experiment: "Experiment") -> None:
         Console().print(table)
     _show_predictions(summary.get("predictions", {}))
     for rule in summary.get("blessing", {}).get("rules", ()):
-        Console().print(f"blessing: {rule}", highlight=False)
+        Console().print(f"blessing: {rule}", highlight=False, soft_wrap=True)
+    made = experiment.evaluation
+    files = f"report: {made.report}\nvalues: {made.values}"
+    Console().print(files, highlight=False, soft_wrap=True)
 
 
 def _show_predictions(predictions: Mapping[str, Mapping[str, float]]) -> None:

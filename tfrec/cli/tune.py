@@ -75,6 +75,7 @@ def _show(tuned: "Tuned") -> None:
         )
     Console().print(table)
     click.echo(f"best config: {tuned.best}")
+    click.echo(f"its report, on the validation part: {tuned.report(best[0]['trial'])}")
     click.echo(f"trials: {tuned.trials_csv}, {tuned.plot}")
 
 

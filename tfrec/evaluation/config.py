@@ -13,12 +13,12 @@ from pydantic import (
 )
 
 from tfrec.config import Section
-from tfrec.evaluation.blessing import Rule
-from tfrec.evaluation.measures import LIST_MEASURES, MEASURES, POINTWISE, Measure
+from tfrec.evaluation.blessing import ALL, LAST, Rule
+from tfrec.evaluation.measures import LIST_MEASURES, MEASURES, POINTWISE, SAMPLED, Measure
 from tfrec.models.baselines import BASELINES
 
 Cutoff = Annotated[int, Field(gt=0)]
-ALL, NEW = "all", "new_to_shopper"
+NEW = "new_to_shopper"
 _RANKINGS = {"keep": (ALL,), "exclude": (NEW,), "both": (ALL, NEW)}
 
 
@@ -150,7 +150,7 @@ class Protocol(Section):
 
     def title(self, measure: Measure) -> str:
         """What a metric is called; a sampled one says so wherever it is shown."""
-        return f"sampled_{measure}" if self.candidates.sampled else str(measure)
+        return f"{SAMPLED}{measure}" if self.candidates.sampled else str(measure)
 
 
 def _with_settings(value: object) -> object:
@@ -184,6 +184,22 @@ class EvaluationConfig(Protocol):
                     f"{name}.{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}"
                 ) from None
         return baselines
+
+    @model_validator(mode="after")
+    def _rules_have_figures(self) -> "EvaluationConfig":
+        titles = [self.title(measure) for measure in self.measures]
+        for number, rule in enumerate(self.bless):
+            if not rule.of_predictions and rule.metric not in titles:
+                raise ValueError(
+                    f"bless.{number}: {rule.metric} is not measured; measured: "
+                    f"{', '.join(titles)}, and by models that predict labels {', '.join(POINTWISE)}"
+                )
+            if isinstance(rule.over, str) and rule.over not in (*self.baselines, LAST):
+                raise ValueError(
+                    f"bless.{number}: over {rule.over} is not measured; add it to baselines, or "
+                    "write last or a number"
+                )
+        return self
 
 
 def _check_metric(name: str, candidates: Candidates) -> None:

@@ -7,16 +7,15 @@ import numpy as np
 
 from tfrec.data.query_set import QuerySet
 from tfrec.errors import UserError
-from tfrec.evaluation.config import NEW, Candidates, Protocol
+from tfrec.evaluation.config import NEW, Protocol
 from tfrec.evaluation.lists import Lists
+from tfrec.evaluation.pairs import Pairs, contains, keys_of, pairs_of
+from tfrec.evaluation.sampling import sample
 from tfrec.evaluation.top import top, without_number
 from tfrec.models.ranker import Ranker
 
 _SCORE_BYTES = 128 << 20
 _MOST_TOGETHER = 4096
-
-Pairs = tuple[np.ndarray, np.ndarray]
-"""Places of shoppers and catalogue rows, side by side."""
 
 
 def rank(
@@ -71,38 +70,31 @@ def _recommend(
     protocol: Protocol,
 ) -> Lists:
     items, nothing = len(counts), np.zeros(0, np.int64)
-    seen = _keys(batch.seen, items) if name == NEW else nothing
-    wanted = np.setdiff1d(_keys(batch.relevant, items), seen, assume_unique=True)
-    if protocol.candidates.sampled is not None:
-        allowed = np.zeros(scores.shape, bool)
-        allowed[_draw(protocol.candidates, counts, shoppers, np.union1d(wanted, seen))] = True
-        allowed.ravel()[wanted] = True
-        scores = np.where(allowed, scores, -np.inf)
-    with _without(scores, _pairs(seen, items)) as possible:
-        ranked = top(possible, protocol.longest, shoppers, protocol.seed)
-    found = _contains(wanted, ranked + np.arange(len(ranked))[:, np.newaxis] * items)
-    return Lists(ranked.astype(np.int32), found & (ranked >= 0), _pairs(wanted, items))
+    seen = keys_of(batch.seen, items) if name == NEW else nothing
+    wanted = np.setdiff1d(keys_of(batch.relevant, items), seen, assume_unique=True)
+    if protocol.candidates.sampled is None:
+        with _without(scores, pairs_of(seen, items)) as possible:
+            ranked = top(possible, protocol.longest, shoppers, protocol.seed)
+    else:
+        drawn = sample(protocol.candidates, counts, shoppers, np.union1d(wanted, seen))
+        among = np.union1d(wanted, drawn[0] * items + drawn[1])
+        ranked = _rank_some(scores, pairs_of(among, items), shoppers, protocol)
+    found = contains(wanted, ranked + np.arange(len(ranked))[:, np.newaxis] * items)
+    return Lists(ranked.astype(np.int32), found & (ranked >= 0), pairs_of(wanted, items))
 
 
-def _draw(
-    candidates: Candidates, counts: np.ndarray, shoppers: np.ndarray, barred: np.ndarray
-) -> Pairs:
-    """Draws items that are not barred for each shopper, none twice; fewer where fewer are left.
-
-    Waiting times of rate w come first with chance w / sum of w, one after the other.
-    """
-    assert candidates.sampled is not None
-    waits = np.empty([len(shoppers), len(counts)], np.float32)
-    for wait, shopper in zip(waits, shoppers, strict=True):
-        random = np.random.default_rng([candidates.seed, shopper])
-        random.standard_exponential(dtype=np.float32, out=wait)
-    if candidates.by == "popularity":
-        with np.errstate(divide="ignore"):
-            waits /= counts.astype(np.float32)
-    waits.ravel()[barred] = np.inf
-    first = np.argpartition(waits, candidates.sampled - 1, axis=1)[:, : candidates.sampled]
-    rows, places = np.nonzero(np.isfinite(np.take_along_axis(waits, first, axis=1)))
-    return rows, first[rows, places]
+def _rank_some(
+    scores: np.ndarray, pairs: Pairs, shoppers: np.ndarray, protocol: Protocol
+) -> np.ndarray:
+    """The best of some items for each shopper, given in order: `[shoppers, longest]`."""
+    rows, items = pairs
+    counts = np.bincount(rows, minlength=len(scores))
+    places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    shape = len(scores), max(counts.max(initial=0), protocol.longest)
+    given, held = np.full(shape, -np.inf, scores.dtype), np.zeros(shape, np.int64)
+    given[rows, places], held[rows, places] = scores[rows, items], items
+    ranked = top(given, protocol.longest, shoppers, protocol.seed)
+    return np.where(ranked >= 0, np.take_along_axis(held, ranked, axis=1), -1)
 
 
 @contextmanager
@@ -119,22 +111,6 @@ def _without(scores: np.ndarray, pairs: Pairs) -> Iterator[np.ndarray]:
         yield scores
     finally:
         scores[pairs] = kept
-
-
-def _keys(pairs: Pairs, items: int) -> np.ndarray:
-    """A number for each different pair, in order."""
-    return np.unique(pairs[0] * items + pairs[1])
-
-
-def _pairs(keys: np.ndarray, items: int) -> Pairs:
-    return keys // items, keys % items
-
-
-def _contains(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Whether each number is among the keys, which are in order."""
-    if not len(keys):
-        return np.zeros(wanted.shape, bool)
-    return keys[np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)] == wanted
 
 
 def _check_lengths(protocol: Protocol, counts: np.ndarray) -> None:

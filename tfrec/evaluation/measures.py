@@ -25,6 +25,12 @@ MEASURES = (*_RELEVANCE, *LIST_MEASURES)
 POINTWISE = ("auc", "gauc", "log_loss", "calibration_error", "rmse", "mae")
 """What needs predictions of labelled examples."""
 
+LESS_IS_BETTER = ("gini", "log_loss", "calibration_error", "rmse", "mae")
+"""Of all other measures more is better."""
+
+SAMPLED = "sampled_"
+"""What stands before a metric's name where not the whole catalogue was ranked."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -67,6 +73,11 @@ class Items:
     def __len__(self) -> int:
         """The number of items."""
         return len(self.counts)
+
+
+def kind_of(title: str) -> str:
+    """The kind of metric that a name such as `sampled_recall@10` is of."""
+    return title.removeprefix(SAMPLED).partition("@")[0]
 
 
 def measure_shoppers(measure: Measure, lists: Lists, items: Items) -> np.ndarray:

@@ -1,6 +1,6 @@
 """How well a ranker's predictions fit the labels."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +8,17 @@ import tensorflow as tf
 
 from tfrec.data.input_pipeline import read_serialized
 from tfrec.errors import UserError
+from tfrec.features.parsing import LABEL
 from tfrec.metrics import auc, calibration_error, gauc, log_loss, mae, rmse
 
 _AT_ONCE = 8192
+_FUNCTIONS = {
+    "auc": auc,
+    "log_loss": log_loss,
+    "calibration_error": calibration_error,
+    "rmse": rmse,
+    "mae": mae,
+}
 Listener = Callable[[str, np.ndarray, np.ndarray], None]
 
 
@@ -58,27 +66,39 @@ def measure_predictions(
     measured = {}
     for task in tasks:
         pair = np.concatenate(labels[task]), np.concatenate(predicted[task])
-        measured[task] = _measure(task, *pair, shoppers)
+        if np.isnan(pair[1]).any():
+            raise ValueError(f"the model predicts NaN for {task}")
+        names = metrics_of(tasks[task], shoppers is not None)
+        measured[task] = _measure(names, *pair, shoppers)
         listener(task, *pair)
     return measured
 
 
+def metrics_of(column: str, grouped: bool) -> tuple[str, ...]:
+    """Names of the metrics that predictions of a label are measured by.
+
+    Args:
+      column: of the label.
+      grouped: whether the examples' shoppers are known.
+    """
+    if _type(column) == tf.float32:
+        return "rmse", "mae"
+    return ("auc", *(["gauc"] if grouped else []), "log_loss", "calibration_error")
+
+
 def _type(column: str) -> tf.DType:
     """Columns of labelled Examples hold 0 or 1, features of role label any number."""
-    return tf.int64 if column.startswith("_label") else tf.float32
+    return tf.int64 if column.startswith(LABEL) else tf.float32
 
 
 def _measure(
-    task: str, labels: np.ndarray, predictions: np.ndarray, shoppers: np.ndarray | None
+    names: Sequence[str], labels: np.ndarray, predictions: np.ndarray, shoppers: np.ndarray | None
 ) -> dict[str, float]:
-    if np.isnan(predictions).any():
-        raise ValueError(f"the model predicts NaN for {task}")
-    if labels.dtype.kind == "f":
-        values = {"rmse": rmse(labels, predictions), "mae": mae(labels, predictions)}
-    else:
-        values = {"auc": auc(labels, predictions)}
-        if shoppers is not None:
-            values["gauc"] = gauc(shoppers, labels, predictions)
-        values["log_loss"] = log_loss(labels, predictions)
-        values["calibration_error"] = calibration_error(labels, predictions)
-    return {"examples": len(labels), **values}
+    values: dict[str, float] = {"examples": len(labels)}
+    for name in names:
+        if name == "gauc":
+            assert shoppers is not None
+            values[name] = gauc(shoppers, labels, predictions)
+        else:
+            values[name] = _FUNCTIONS[name](labels, predictions)
+    return values

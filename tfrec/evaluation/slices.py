@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from tfrec.data.query_set import QuerySet
 from tfrec.errors import UserError
-from tfrec.evaluation.config import SliceConfig
+from tfrec.evaluation.config import Protocol, SliceConfig
 
 _MOST_VALUES = 100
 
@@ -46,6 +46,13 @@ def make_slices(
       UserError: if a feature is none of the queries', or cannot be cut.
     """
     return [part for config in configs for part in _make(config, queries, counts)]
+
+
+def slice_names(protocol: Protocol, queries: QuerySet, counts: np.ndarray) -> list[str]:
+    """What is measured, by name: all shoppers of each ranking, and the slices below it."""
+    parts = [part.name for part in make_slices(protocol.slices, queries, counts)]
+    rankings = protocol.rankings
+    return [*rankings, *(f"{ranking}/{part}" for ranking in rankings for part in parts)]
 
 
 def _make(config: SliceConfig, queries: QuerySet, counts: np.ndarray) -> Iterator[Slice]:

@@ -1,13 +1,11 @@
 """Finding each shopper's best items among many, with ties broken by chance."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
+from tfrec.evaluation.chance import chance
+from tfrec.evaluation.pieces import map_pieces
+
 _BLOCKS_OF = 32
-_PIECE_BYTES = 4 << 20  # stays in a core's cache
-_THREADS = ThreadPoolExecutor(2, thread_name_prefix="top")
 
 
 def top(scores: np.ndarray, k: int, shoppers: np.ndarray, seed: int) -> np.ndarray:
@@ -29,7 +27,7 @@ def top(scores: np.ndarray, k: int, shoppers: np.ndarray, seed: int) -> np.ndarr
     def find(piece: slice) -> np.ndarray:
         return _top(scores[piece], k, shoppers[piece], seed)
 
-    return np.concatenate(list(_THREADS.map(find, _pieces(*scores.shape))))
+    return np.concatenate(map_pieces(find, *scores.shape))
 
 
 def without_number(scores: np.ndarray) -> np.ndarray:
@@ -38,13 +36,7 @@ def without_number(scores: np.ndarray) -> np.ndarray:
     def find(piece: slice) -> np.ndarray:
         return np.isnan(scores[piece].max(axis=1, initial=-np.inf))  # as a NaN is the maximum
 
-    return np.flatnonzero(np.concatenate(list(_THREADS.map(find, _pieces(*scores.shape)))))
-
-
-def _pieces(rows: int, items: int) -> Iterator[slice]:
-    size = max(_PIECE_BYTES // (4 * items), 1)
-    for start in range(0, max(rows, 1), size):
-        yield slice(start, start + size)
+    return np.flatnonzero(np.concatenate(map_pieces(find, *scores.shape)))
 
 
 def _top(scores: np.ndarray, k: int, shoppers: np.ndarray, seed: int) -> np.ndarray:
@@ -68,32 +60,16 @@ def _draw(scores: np.ndarray, places: np.ndarray, shoppers: np.ndarray, seed: in
     counts = np.bincount(rows, minlength=len(scores))
     # The places, which get in if they are above the last score, and all that have the last score.
     held = np.zeros([len(scores), k + counts.max()], np.int64)
-    chance = np.zeros(held.shape, np.uint32)
+    chances = np.zeros(held.shape, np.uint32)
     held[:, :k] = places
-    chance[:, :k] = np.where(best > last, np.iinfo(np.uint32).max, 0)
+    chances[:, :k] = np.where(best > last, np.iinfo(np.uint32).max, 0)
     column = k + np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     held[rows, column] = items
-    chance[rows, column] = _chance(shoppers[rows], items, seed)
-    chosen = np.take_along_axis(held, _largest(chance, k), axis=1)
-    draws = _chance(shoppers[:, np.newaxis], chosen, seed)
+    chances[rows, column] = chance(shoppers[rows], items, seed)
+    chosen = np.take_along_axis(held, _largest(chances, k), axis=1)
+    draws = chance(shoppers[:, np.newaxis], chosen, seed)
     order = np.lexsort([draws, -np.take_along_axis(scores, chosen, axis=1)], axis=1)
     return np.take_along_axis(chosen, order, axis=1)
-
-
-def _chance(shoppers: np.ndarray, items: np.ndarray, seed: int) -> np.ndarray:
-    """Numbers from 1 to 2^31 that look random, of pairs of shopper and item: uint32.
-
-    Source: the finaliser of MurmurHash3 (Appleby), applied to each part in turn.
-    """
-    mixed = _mix(_mix(np.array([seed % (1 << 32)], np.uint32)) + shoppers.astype(np.uint32))
-    return (_mix(mixed + items.astype(np.uint32)) >> np.uint32(1)) + np.uint32(1)
-
-
-def _mix(words: np.ndarray) -> np.ndarray:
-    words = words + np.uint32(0x9E3779B9)  # else 0 stays 0
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        words = (words ^ (words >> np.uint32(shift))) * np.uint32(factor)
-    return words ^ (words >> np.uint32(16))
 
 
 def _largest(values: np.ndarray, k: int) -> np.ndarray:

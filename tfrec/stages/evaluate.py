@@ -17,14 +17,15 @@ from tfrec.data.interactions import read_interactions
 from tfrec.data.prepared import TEST, TRAIN, PreparedData
 from tfrec.data.query_set import QuerySet
 from tfrec.errors import UserError
-from tfrec.evaluation.blessing import Blessed, Verdict, judge
+from tfrec.evaluation.blessing import Blessed, Verdict, figures_of, judge, settle
 from tfrec.evaluation.catalogue_ranker import CatalogueRanker
 from tfrec.evaluation.config import EvaluationConfig
 from tfrec.evaluation.embedding_ranker import EmbeddingRanker
 from tfrec.evaluation.evaluator import evaluate as measure
 from tfrec.evaluation.measures import Items
-from tfrec.evaluation.predictions import measure_predictions
-from tfrec.evaluation.report import Cost, Gathering, render
+from tfrec.evaluation.predictions import measure_predictions, metrics_of
+from tfrec.evaluation.report import Cost, Gathering, IndexChoice, render
+from tfrec.evaluation.slices import slice_names
 from tfrec.features.parsing import LABEL
 from tfrec.models.baselines import BASELINES
 from tfrec.models.closed_form import HistoryRanker
@@ -65,6 +66,7 @@ def evaluate(
     output: Path,
     reporter: Reporter | None = None,
     part: str = TEST,
+    page: bool = True,
 ) -> EvaluationArtifact:
     """Measures the model and its baselines on the shoppers of the test window.
 
@@ -76,12 +78,13 @@ def evaluate(
       output: directory of the artefact.
       reporter: hears of the steps.
       part: the window to measure on; `validation` where the figures choose between models.
+      page: whether to draw the report, which takes longer than ranking for few shoppers.
 
     Returns:
       The artefact; its summary is that of `Evaluation.summary`.
 
     Raises:
-      UserError: if the protocol does not fit the catalogue or the queries.
+      UserError: if the protocol does not fit the catalogue or the queries, or a rule the model.
     """
     reporter = reporter or Reporter()
     blessed = Blessed(output.with_name(_BLESSED))
@@ -89,10 +92,12 @@ def evaluate(
 
     def make(directory: Path) -> dict[str, Any]:
         data = PreparedData(prepared.path)
-        queries = QuerySet.read(data.queries(part))
+        queries = QuerySet.read(data.queries(part, trained.queries))
         embeddings = indexed.embeddings()
         model = tf.saved_model.load(str(trained.saved_model))
         counts = data.item_counts(TRAIN)
+        names, tasks = slice_names(config, queries, counts), _metrics_by_task(trained, prepared)
+        rules = settle(config.bless, names, tasks, before)
         rankers: dict[str, Ranker] = {MODEL: _ranker(model, embeddings)}
         rankers |= _baselines(config, prepared, reporter)
         items = Items(counts, embeddings, _categories(data, config.categories))
@@ -105,25 +110,28 @@ def evaluate(
         found = measure(rankers, queries, items, config, progress, gathering.add_lists)
         pa.parquet.write_table(found.table(), EvaluationArtifact(directory).values)
         reporter.step("intervals and comparisons")
-        summary = found.summary()
-        verdict = judge(config.bless, summary["metrics"], before, MODEL)
-        predictions = _predictions(model, trained, prepared, part, gathering)
-        summary = {**summary, **predictions, "blessing": verdict.model_dump(mode="json")}
-        reporter.step("report")
-        costs = [_cost(artifact) for artifact in (prepared, trained, indexed)]
-        told = trained.manifest.summary
-        page = render(summary, gathering, config, told, costs, part)
-        EvaluationArtifact(directory).report.write_text(page, "utf-8", "backslashreplace")
+        summary = found.summary() | _predictions(model, trained, prepared, part, gathering)
+        verdict = judge(rules, figures_of(summary), before, MODEL)
+        summary["blessing"] = verdict.model_dump(mode="json")
+        if page:
+            reporter.step("report")
+            costs = [_cost(artifact) for artifact in (prepared, trained, indexed)]
+            told = trained.manifest.summary
+            choice = IndexChoice.read(indexed.manifest.config, indexed.manifest.summary)
+            html = render(summary, gathering, config, told, costs, part, choice)
+            EvaluationArtifact(directory).report.write_text(html, "utf-8", "backslashreplace")
         return summary
 
     inputs = {"prepare": prepared.manifest.id, "index": indexed.manifest.id, "part": part}
     if before is not None:
         inputs["blessed_before"] = json.dumps(before, sort_keys=True)
+    if not page:
+        inputs["page"] = "none"
     made = EvaluationArtifact(
         produce("evaluate", config.model_dump(mode="json"), inputs, output, make).path
     )
     if config.bless and made.verdict.blessed:
-        blessed.bless(trained.manifest.id, made.manifest.summary["metrics"][MODEL])
+        blessed.bless(trained.manifest.id, figures_of(made.manifest.summary)[MODEL])
     return made
 
 
@@ -149,27 +157,36 @@ def _baselines(
     return rankers
 
 
+def _tasks(trained: TrainedModel) -> dict[str, str]:
+    """A ranker's tasks with the columns of their labels; other models have none."""
+    return trained.manifest.summary.get("tasks", {})
+
+
+def _shopper(prepared: Artifact) -> str | None:
+    """The feature that says whose an example is, if there is one."""
+    config = prepared.manifest.config
+    user = config["data"]["events"][0]["user"]
+    return user if config["features"].get(user, {}).get("kind") == "categorical" else None
+
+
+def _metrics_by_task(trained: TrainedModel, prepared: Artifact) -> dict[str, tuple[str, ...]]:
+    tasks = _tasks(trained)
+    grouped = bool(tasks) and _shopper(prepared) is not None
+    return {task: metrics_of(column, grouped) for task, column in tasks.items()}
+
+
 def _predictions(
     model: tf.Module, trained: TrainedModel, prepared: Artifact, part: str, gathering: Gathering
 ) -> dict[str, dict[str, dict[str, float]]]:
     """How well a ranker predicts the labels of a part; nothing for other models."""
-    tasks: dict[str, str] | None = trained.manifest.summary.get("tasks")
+    tasks = _tasks(trained)
     if not tasks:
         return {}
-    data, config = PreparedData(prepared.path), prepared.manifest.config
     labelled = all(column.startswith(LABEL) for column in tasks.values())
+    data = PreparedData(prepared.path)
     files = data.example_files(part, "labelled" if labelled else "events")
-    user = config["data"]["events"][0]["user"]
-    is_category = config["features"].get(user, {}).get("kind") == "categorical"
-    return {
-        "predictions": measure_predictions(
-            model,
-            files.folder,
-            tasks,
-            user if is_category else None,
-            gathering.add_predictions,
-        )
-    }
+    shopper, listener = _shopper(prepared), gathering.add_predictions
+    return {"predictions": measure_predictions(model, files.folder, tasks, shopper, listener)}
 
 
 def _cost(artifact: Artifact) -> Cost:

@@ -19,18 +19,19 @@ import pyarrow.parquet
 import yaml
 
 from tfrec.config import override, validate
-from tfrec.data.prepared import TRAIN, VALIDATION, PreparedData
+from tfrec.data.prepared import TRAIN, VALIDATION, PreparedData, QueryKind
 from tfrec.data.query_set import QuerySet
 from tfrec.errors import UserError
 from tfrec.evaluation.config import EvaluationConfig
-from tfrec.evaluation.slices import make_slices
+from tfrec.evaluation.slices import slice_names
 from tfrec.models.template import load_template, source_digest
 from tfrec.stages.artifact import Artifact
+from tfrec.stages.evaluate import EvaluationArtifact
 from tfrec.stages.experiment import Experiment, ExperimentConfig
 from tfrec.stages.reporter import Reporter
 from tfrec.stages.tune_config import Range, TuningConfig, as_yaml
 from tfrec.stages.tune_plot import draw_trials
-from tfrec.stages.tune_trial import TrialReporter, protocol_of, run_trial
+from tfrec.stages.tune_trial import TrialReporter, protocol_of, report_trial, run_trial
 
 if TYPE_CHECKING:
     import optuna
@@ -79,6 +80,10 @@ class Tuned:
         """Directory of a trial's artefacts; only the best one's are there, unless all are kept."""
         return self.path / "trials" / f"{trial:04d}"
 
+    def report(self, trial: int) -> Path:
+        """The page on a trial's evaluation; only the best one has one."""
+        return EvaluationArtifact(self.artifacts(trial) / "evaluate").report
+
 
 def tune(content: Mapping[str, Any], reporter: Reporter | None = None, keep: bool = False) -> Tuned:
     """Makes trials until there are as many as the config's `tuning` section says.
@@ -111,7 +116,8 @@ def tune(content: Mapping[str, Any], reporter: Reporter | None = None, keep: boo
     protocol = protocol_of(experiment.config.evaluation, tuning)
     reporter.stage("prepare")
     prepared = experiment.prepare(reporter)
-    _check_measured(tuning, protocol, PreparedData(prepared.path))
+    template, _ = load_template(experiment.config.model)
+    _check_measured(tuning, protocol, PreparedData(prepared.path), template.queries)
     reporter.stage("tune")
     tuned = Tuned(experiment.config.runs / experiment.config.name / "tune")
     tuned.path.mkdir(parents=True, exist_ok=True)
@@ -257,6 +263,8 @@ class _Trials:
         _write(self.tuned.best, lambda file: file.write_text(text))
         figure = draw_trials(table, self.tuning.ranges, what)
         _write(self.tuned.plot, lambda file: figure.savefig(file))
+        chosen, folder = validate(ExperimentConfig, settings), self.tuned.artifacts(best.number + 1)
+        report_trial(chosen, self.tuning, self.prepared, folder, self.reporter)
 
 
 def _check_ranges(content: Mapping[str, Any], ranges: Mapping[str, Range]) -> None:
@@ -269,7 +277,9 @@ def _check_ranges(content: Mapping[str, Any], ranges: Mapping[str, Range]) -> No
                 raise UserError(f"tuning.ranges: {error}") from None
 
 
-def _check_measured(tuning: TuningConfig, protocol: EvaluationConfig, data: PreparedData) -> None:
+def _check_measured(
+    tuning: TuningConfig, protocol: EvaluationConfig, data: PreparedData, asked: QueryKind
+) -> None:
     """Checks that the validation part can give the metric and the slice."""
     if not data.parts[VALIDATION].examples:
         raise UserError(
@@ -278,9 +288,7 @@ def _check_measured(tuning: TuningConfig, protocol: EvaluationConfig, data: Prep
     counts, (measure,) = data.item_counts(TRAIN), protocol.measures
     if measure.k > len(counts):
         raise UserError(f"tuning.metric: {measure}: the catalogue has only {len(counts)} items")
-    queries = QuerySet.read(data.queries(VALIDATION))
-    parts = [part.name for part in make_slices(protocol.slices, queries, counts)]
-    known = [*protocol.rankings, *(f"{r}/{part}" for r in protocol.rankings for part in parts)]
+    known = slice_names(protocol, QuerySet.read(data.queries(VALIDATION, asked)), counts)
     if tuning.slice not in known:
         raise UserError(
             f"tuning.slice: {tuning.slice!r}: not measured by the evaluation section; "

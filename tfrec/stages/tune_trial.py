@@ -11,9 +11,9 @@ from tfrec.evaluation.config import EvaluationConfig
 from tfrec.stages.artifact import Artifact
 from tfrec.stages.evaluate import MODEL, evaluate
 from tfrec.stages.experiment import ExperimentConfig
-from tfrec.stages.index import index
+from tfrec.stages.index import ItemIndex, index
 from tfrec.stages.reporter import Reporter
-from tfrec.stages.train import train
+from tfrec.stages.train import TrainedModel, train
 from tfrec.stages.tune_config import TuningConfig
 from tfrec.training.epoch_log import read_epochs
 
@@ -62,8 +62,9 @@ def run_trial(
     )
     indexed = index(config.index, prepared, trained, folder / "index", reporter)
     protocol = protocol_of(config.evaluation, tuning)
+    output = folder / "evaluate"
     measured = evaluate(
-        protocol, prepared, trained, indexed, folder / "evaluate", reporter, VALIDATION
+        protocol, prepared, trained, indexed, output, reporter, VALIDATION, page=False
     )
     (measure,) = protocol.measures
     figures = measured.manifest.summary["metrics"][MODEL][tuning.slice]
@@ -74,6 +75,24 @@ def run_trial(
             f"to measure {measure} on, and evaluation.min_users is {protocol.min_users}"
         )
     return value
+
+
+def report_trial(
+    config: ExperimentConfig,
+    tuning: TuningConfig,
+    prepared: Artifact,
+    folder: Path,
+    reporter: Reporter,
+) -> Path:
+    """Measures a finished trial again, for the report of it; see `run_trial`.
+
+    Returns:
+      The page.
+    """
+    protocol = protocol_of(config.evaluation, tuning)
+    trained, indexed = TrainedModel(folder / "train"), ItemIndex(folder / "index")
+    output = folder / "evaluate"
+    return evaluate(protocol, prepared, trained, indexed, output, reporter, VALIDATION).report
 
 
 class TrialReporter(Reporter):

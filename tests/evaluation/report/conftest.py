@@ -15,7 +15,7 @@ from tfrec.evaluation.config import Protocol
 from tfrec.evaluation.evaluator import evaluate
 from tfrec.evaluation.lists import Lists
 from tfrec.evaluation.measures import Items
-from tfrec.evaluation.report import Cost, Gathering
+from tfrec.evaluation.report import Cost, Gathering, IndexChoice
 from tfrec.evaluation.report.page import render
 
 USERS, ITEMS = 60, 30
@@ -45,10 +45,10 @@ class Found:
     gathering: Gathering
     lists: dict[str, dict[str, Lists]] = field(default_factory=dict)
 
-    def render(self) -> str:
+    def render(self, choice: IndexChoice | None = None) -> str:
         blessing = {"blessed": False, "because": HOSTILE, "rules": [HOSTILE]}
         summary = {"blessing": blessing, **self.summary}
-        return render(summary, self.gathering, self.protocol, MODEL, COSTS, "test")
+        return render(summary, self.gathering, self.protocol, MODEL, COSTS, "test", choice)
 
 
 @pytest.fixture(scope="session")

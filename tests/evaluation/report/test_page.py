@@ -5,25 +5,31 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from tfrec.evaluation.report import render
+from tfrec.evaluation.report import IndexChoice, render
+from tfrec.retrieval.config import Promise
+from tfrec.retrieval.tuning import Measurement
 
 HALF_A_MEGABYTE = 500_000
 HOSTILE = "<script>alert('$x_1$')</script>"
 SECTIONS = [
-    "results", "comparisons", "curves", "slices", "popularity", "predictions", "examples", "cost",
-    "blessing", "protocol",
+    "results", "comparisons", "curves", "slices", "popularity", "predictions", "examples", "index",
+    "cost", "blessing", "protocol",
 ]  # fmt: skip
+SLOW = Measurement("partitioned", 600, "600 partitions, items in 2", 9, 1.2, 0.991, 3.25, 12.5)
+FAST = SLOW._replace(probed=4, recall=0.9512, milliseconds=1.5)
+BEATEN = SLOW._replace(probed=7, recall=0.9001, milliseconds=2.0)
+CHOICE = IndexChoice(Promise(k=20), 5000, 1000, FAST, (BEATEN, FAST, SLOW))
 
 
 class Page(HTMLParser):
-    """A page taken apart; wrong nesting is an error."""
+    """A page taken apart but for where words may break; wrong nesting is an error."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self._texts: list[str] = []
         self._open: list[str] = []
-        self.feed(html)
+        self.feed(html.replace("<wbr>", ""))
         self.close()
         assert not self._open
 
@@ -52,7 +58,7 @@ def page(make_found: Callable) -> Page:
     found = make_found()
     found.gathering.add_predictions("click", np.array([0, 1, 1]), np.array([0.2, 0.7, 0.6]))
     found.summary["predictions"] = {"click": {"examples": 3, "auc": 0.9876}}
-    return Page(found.render())
+    return Page(found.render(CHOICE))
 
 
 def test_page_is_whole_and_loads_nothing(page: Page) -> None:
@@ -63,7 +69,7 @@ def test_page_is_whole_and_loads_nothing(page: Page) -> None:
     assert all(link.startswith("#") for link in links)
     assert [name for name in ids if name in SECTIONS] == SECTIONS
     assert len(ids) == len(set(ids))
-    assert len([tag for tag, _ in page.tags if tag == "svg"]) == 2 * 3 + 2 + 1
+    assert len([tag for tag, _ in page.tags if tag == "svg"]) == 2 * 3 + 2 + 1 + 1
 
 
 def test_figures_are_those_of_the_summary(page: Page, found) -> None:
@@ -98,6 +104,20 @@ def test_cost_predictions_and_verdict_are_told(page: Page) -> None:
     assert "1,234,567 parameters" in page.text
     assert "auc 0.9876" in page.text
     assert f"Not blessed: {HOSTILE}." in page.text
+
+
+def test_index_is_shown_with_what_was_chosen_and_the_rest_of_the_front(page: Page) -> None:
+    assert "first 20 items" in page.text
+    assert "on 1,000 held-out queries" in page.text
+    chosen = "partitioned, 600 partitions, items in 2 chosen 4 1.2\N{NO-BREAK SPACE}k"
+    assert f"{chosen} 0.9512 1.5 12.5".replace("\N{NO-BREAK SPACE}", " ") in page.text
+    assert "0.9910 3.25" in page.text
+    assert "0.9001" not in page.text
+
+
+def test_page_without_a_choice_has_no_index(found) -> None:
+    assert 'id="index"' not in found.render()
+    assert "#index" not in found.render()
 
 
 def test_sampled_figures_are_marked_wherever_they_are_shown(make_found: Callable) -> None:

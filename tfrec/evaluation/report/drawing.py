@@ -19,10 +19,13 @@ from tfrec.data.report.svg import (
     to_svg,
 )
 from tfrec.evaluation.report.deciles import Deciles
+from tfrec.evaluation.report.index_choice import IndexChoice
 from tfrec.evaluation.report.reliability import Reliability
+from tfrec.retrieval.tuning import Measurement
 
 _SQUARE = (420, 340)
 _TICKS = (1, 2, 5)
+_DASHED = (0, (4, 3))
 
 
 def draw_curve(lengths: Sequence[int], curves: Mapping[str, np.ndarray], label: str) -> Markup:
@@ -87,7 +90,7 @@ def draw_reliability(found: Reliability, label: str) -> Markup:
         figure, axes = new_plot(_SQUARE)
         axes.plot(
             [least, most], [least, most], color=STAND_INS["muted"], linewidth=1,
-            linestyle=(0, (4, 3)),
+            linestyle=_DASHED,
         )  # fmt: skip
         axes.plot(
             found.predicted, found.happened, color=STAND_INS["accent"], linewidth=2, marker="o",
@@ -99,6 +102,40 @@ def draw_reliability(found: Reliability, label: str) -> Markup:
         axes.set_xlabel("mean prediction")
         axes.set_ylabel("mean label")
         return to_svg(figure, label, label)
+
+
+def draw_index(choice: IndexChoice, label: str) -> Markup:
+    """Draws recall beside time for all settings that were tried.
+
+    A line joins those that no other beats in both, a ring marks the chosen one, and the promised
+    recall is dashed.
+
+    Args:
+      choice: what was tried.
+      label: what is drawn; different for each plot of a page.
+
+    Returns:
+      The SVG.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure, axes = new_plot(WIDE)
+        accent, muted = STAND_INS["accent"], STAND_INS["muted"]
+        axes.axhline(choice.promise.recall, color=muted, linewidth=1, linestyle=_DASHED)
+        axes.plot(*_places(choice.measured), "o", color=muted, markersize=4)
+        axes.plot(*_places(choice.front), color=accent, linewidth=2, marker="o", markersize=5)
+        axes.plot(
+            *_places([choice.chosen]), "o", markerfacecolor="none", markeredgecolor=accent,
+            markeredgewidth=2, markersize=13,
+        )  # fmt: skip
+        axes.set_xlim(left=0)
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.set_xlabel("milliseconds for one query, the median")
+        axes.set_ylabel(f"recall@{choice.k}")
+        return to_svg(figure, label, label)
+
+
+def _places(measured: Sequence[Measurement]) -> tuple[list[float], list[float]]:
+    return [one.milliseconds for one in measured], [one.recall for one in measured]
 
 
 def _lines(axes: Axes, across: np.ndarray, rankers: Mapping[str, np.ndarray]) -> None:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from tfrec.data import report as data_report
 from tfrec.evaluation.config import NEW, Protocol
 from tfrec.evaluation.report.gathering import Gathering
+from tfrec.evaluation.report.index_choice import IndexChoice
 from tfrec.evaluation.report.reliability import Reliability
 
 _NONE = "\N{EN DASH}"
@@ -42,6 +43,7 @@ def render(
     model: Mapping[str, Any],
     costs: Sequence[Cost],
     window: str,
+    choice: IndexChoice | None = None,
 ) -> str:
     """Makes a page that shows what an evaluation found; what the shop's data say is escaped.
 
@@ -52,6 +54,7 @@ def render(
       model: summary of the trained model's manifest.
       costs: what making the model took, by stage.
       window: the part of the data that it was measured on.
+      choice: how its index was chosen; none where there was nothing to choose.
 
     Returns:
       HTML that needs no other file.
@@ -80,6 +83,7 @@ def render(
         model=model,
         costs=costs,
         window=window,
+        choice=choice,
         plots=plots,
         rankers=rankers,
         key=list(zip(rankers, plots.colours, strict=False)),
@@ -117,6 +121,9 @@ class _Plots:
 
     def reliability(self, task: str, found: Reliability) -> Markup:
         return self._drawing.draw_reliability(found, f"Labels by prediction, {task}")
+
+    def index(self, choice: IndexChoice) -> Markup:
+        return self._drawing.draw_index(choice, f"Recall@{choice.k} of the index by time")
 
 
 def _tops(summary: Mapping[str, Any], protocol: Protocol) -> dict[str, dict[str, float]]:
