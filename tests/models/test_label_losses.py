@@ -118,6 +118,9 @@ def test_losses_that_compare_items_read_lists() -> None:
         (DNN, {"loss": "focal", "label": "stars"}, r"loss focal is not for a label, here stars"),
         (ESMM, {"loss": "lambda_rank"}, r"model.loss: .*cross_entropy"),
         (Uplift, {"loss": "focal", "treatment": "offer"}, r"model.loss: .*cross_entropy"),
+        (DNN, {"uniform_negatives": 4, "label": "stars"}, r"uniform_negatives: have no stars"),
+        (MMoE, {"uniform_negatives": 4, "tasks": {"click": 1}}, r"model.uniform_negatives: .*0"),
+        (Uplift, {"uniform_negatives": 4, "treatment": "offer"}, r"model.uniform_negatives: .*0"),
     ],
 )
 def test_losses_that_cannot_be_are_refused(

@@ -58,8 +58,9 @@ def test_items_drawn_uniformly_are_candidates_and_the_chance_knows_both_ways() -
     rows = np.unique(np.r_[ITEM, DRAWN])
     expected = losses_among(corrected_scores(model, SHARE, uniform=4), rows)
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
-    assert model.uniform_items(model.settings) == 4
-    assert make(TwoTower, inputs()).uniform_items(make(TwoTower, inputs()).settings) == 0
+    assert model.uniform_items(model.settings, 128) == 4
+    plain = make(TwoTower, inputs())
+    assert plain.uniform_items(plain.settings, 128) == 0
 
 
 def test_only_the_hardest_negatives_count() -> None:

@@ -107,8 +107,8 @@ class Template(tfrs.Model):
         return "labelled" if cls.labels(settings) else "events"
 
     @classmethod
-    def uniform_items(cls, settings: Settings) -> int:
-        """Items of the catalogue that stand beside each batch, drawn uniformly; none by default."""
+    def uniform_items(cls, settings: Settings, batch_size: int) -> int:
+        """Items of the catalogue that stand beside a batch, drawn uniformly; none by default."""
         return 0
 
     @classmethod

@@ -1,11 +1,11 @@
 """What templates have in common that predict what becomes of an item that is shown."""
 
 import abc
-from typing import Literal
+from typing import Annotated, Literal
 
 import tensorflow as tf
 import tf_keras
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from tfrec.data.prepared import ExampleKind
 from tfrec.embeddings.features import Features
@@ -13,6 +13,7 @@ from tfrec.errors import UserError
 from tfrec.features.parsing import LABEL
 from tfrec.models.base import ModelInputs, Template, select
 from tfrec.models.label_losses import LISTWISE, LabelLoss, label_losses
+from tfrec.models.uniform_negatives import with_negatives
 
 TAKEN = "taken"
 """The task of a ranker that learns from labelled Examples: whether the item is taken."""
@@ -42,10 +43,13 @@ class RankingTemplate(Template):
           label: feature of role label to predict; by default, whether the item is taken.
           loss: of whether it is taken. Those but `cross_entropy` and `focal` compare the items of a
             list, and read `data.labels` with `lists: true`; a batch is so many lists.
+          uniform_negatives: items of the catalogue that are drawn anew for each event of a batch,
+            as what was not taken; the model then learns from events, and reads no labels.
         """
 
         label: str | None = None
         loss: LabelLoss = "cross_entropy"
+        uniform_negatives: Annotated[int, Field(ge=0)] = 0
 
         @model_validator(mode="after")
         def _loss_is_of_what_is_taken(self) -> "RankingTemplate.Settings":
@@ -53,6 +57,11 @@ class RankingTemplate(Template):
                 raise ValueError(
                     f"loss {self.loss} is not for a label, here {self.label}, which is learned by "
                     "squared error; leave out one of them"
+                )
+            if self.label is not None and self.uniform_negatives:
+                raise ValueError(
+                    f"uniform_negatives: have no {self.label}, which is what label asks for; leave "
+                    "out one of them"
                 )
             return self
 
@@ -84,8 +93,9 @@ class RankingTemplate(Template):
 
     @classmethod
     def labels(cls, settings: Template.Settings) -> tuple[str, ...]:
-        """The columns of its tasks, unless it predicts a feature of the events."""
-        if getattr(settings, "label", None):
+        """The columns of its tasks, unless it learns from events."""
+        assert isinstance(settings, RankingTemplate.Settings)
+        if settings.label or settings.uniform_negatives:
             return ()
         return tuple(cls.columns(settings).values())
 
@@ -93,12 +103,20 @@ class RankingTemplate(Template):
     def reads(cls, settings: Template.Settings) -> ExampleKind:
         """Labelled Examples or events; lists where the loss compares items."""
         assert isinstance(settings, RankingTemplate.Settings)
-        return "lists" if settings.loss in LISTWISE else super().reads(settings)
+        if settings.loss in LISTWISE and not settings.uniform_negatives:
+            return "lists"
+        return super().reads(settings)
+
+    @classmethod
+    def uniform_items(cls, settings: Template.Settings, batch_size: int) -> int:
+        """As many as the settings say, for each event."""
+        assert isinstance(settings, RankingTemplate.Settings)
+        return settings.uniform_negatives * batch_size
 
     @property
     def measured(self) -> dict[str, str]:
         """What evaluation compares with labels: output of `rank` -> the column of its label."""
-        return self.tasks
+        return {} if self.settings.uniform_negatives else self.tasks
 
     @abc.abstractmethod
     def interaction(self) -> tf_keras.layers.Layer:
@@ -137,7 +155,18 @@ class RankingTemplate(Template):
         return {task: head(shared)[:, 0] for task, head in self._heads.items()}
 
     def example_losses(self, inputs: Features, training: bool = False) -> tf.Tensor:
-        """The sum over the tasks of their losses; see the base class."""
+        """The sum over the tasks of their losses; see the base class.
+
+        That of an event and of the items drawn for it is the event's.
+        """
+        each = self.settings.uniform_negatives
+        if each:
+            rows = with_negatives(inputs, self.query_features, self.item_features)
+            return tf.reduce_sum(tf.reshape(self.row_losses(rows, training), [-1, 1 + each]), 1)
+        return self.row_losses(inputs, training)
+
+    def row_losses(self, inputs: Features, training: bool) -> tf.Tensor:
+        """The loss of each row of features and labels, `[batch]`."""
         return tf.add_n(
             [
                 self.task_losses(inputs[self.tasks[task]], output, inputs)

@@ -80,8 +80,8 @@ class RetrievalTemplate(Template):
         """Maps embedded features of items to `[items, embedding_dim]` float32."""
 
     @classmethod
-    def uniform_items(cls, settings: Template.Settings) -> int:
-        """As many as the settings say."""
+    def uniform_items(cls, settings: Template.Settings, batch_size: int) -> int:
+        """As many as the settings say, for all of a batch."""
         assert isinstance(settings, RetrievalTemplate.Settings)
         return settings.uniform_negatives
 

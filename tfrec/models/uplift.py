@@ -37,6 +37,7 @@ class Uplift(DNN):
         Attributes:
           treatment: numeric feature that is 1 for treated Examples and 0 for others; of role label,
             or with transform none.
+          uniform_negatives: none; they are of no arm.
           hidden: units of the shared layers; none makes two models.
           tower: units of the hidden layers of each arm.
           loss: the one whose predictions are probabilities, which can be taken from each other.
@@ -44,6 +45,7 @@ class Uplift(DNN):
 
         treatment: str
         loss: Literal["cross_entropy"] = "cross_entropy"
+        uniform_negatives: Literal[0] = 0
         hidden: tuple[int, ...] = (64,)
         tower: tuple[int, ...] = (32,)
 

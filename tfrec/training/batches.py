@@ -69,7 +69,9 @@ class Batches:
                 self._labels,
                 self._job.kind,
             )
-            return self._with_items(batches, parts, config.seed, start * parts, share[1])
+            return self._with_items(
+                batches, config.batch_size, parts, config.seed, start * parts, share[1]
+            )
 
         def read_own(worker: tf.Tensor) -> tf.data.Dataset:
             start = tf.gather(worker_steps, worker)
@@ -93,20 +95,21 @@ class Batches:
                 labels=self._labels,
                 kind=self._job.kind,
             )
-            return self._with_items(batches, parts, 0, 0, share[1])
+            return self._with_items(batches, self._validation_batch, parts, 0, 0, share[1])
 
         return self._by_reader(strategy, read, lambda worker: read((self._config.workers, worker)))
 
     def _with_items(
         self,
         batches: tf.data.Dataset,
+        batch_size: int,
         parts: int,
         seed: int,
         start: int | tf.Tensor,
         reader: int | tf.Tensor,
     ) -> tf.data.Dataset:
         """Adds each part's share of the items that a batch brings."""
-        count = self._job.uniform_items
+        count = self._job.uniform_items(batch_size)
         if not count:
             return batches
         each = -(-self._per_reader(count) // parts)

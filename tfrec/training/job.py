@@ -155,11 +155,10 @@ class TrainingJob(Section):
         template, settings = self._template
         return template.reads(settings)
 
-    @property
-    def uniform_items(self) -> int:
-        """The items of the catalogue that each batch brings, drawn uniformly."""
+    def uniform_items(self, batch_size: int) -> int:
+        """The items of the catalogue that a batch brings, drawn uniformly."""
         template, settings = self._template
-        return template.uniform_items(settings)
+        return template.uniform_items(settings, batch_size)
 
     def example_files(self, part: str) -> ExampleFiles:
         """The files of Examples that the template learns from.

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tensorflow as tf
 import tf_keras
@@ -32,10 +32,12 @@ class MultiTask(DNN):
           tasks: task of `data.labels.tasks` -> its weight in the loss. The first one orders the
             catalogue.
           tower: units of the hidden layers of each task's own network.
+          uniform_negatives: none; what was not shown tells nothing of what follows a click.
         """
 
         tasks: Annotated[Mapping[str, Annotated[float, Field(gt=0)]], Field(min_length=1)]
         tower: tuple[int, ...] = (32,)
+        uniform_negatives: Literal[0] = 0
 
         @model_validator(mode="after")
         def _tasks_are_the_labels(self) -> "MultiTask.Settings":
@@ -76,8 +78,8 @@ class MultiTask(DNN):
             task: tower(known[task], training=training)[:, 0] for task, tower in self._heads.items()
         }
 
-    def example_losses(self, inputs: Features, training: bool = False) -> tf.Tensor:
-        """The weighted sum over the tasks of their losses; see the base class."""
+    def row_losses(self, inputs: Features, training: bool) -> tf.Tensor:
+        """The weighted sum over the tasks of their losses."""
         return tf.add_n(
             [
                 self.settings.tasks[task]
