@@ -4,7 +4,43 @@ import tensorflow as tf
 
 from tfrec.retrieval import measure
 from tfrec.retrieval.brute_force import BruteForce
-from tfrec.retrieval.measure import measure_latency
+from tfrec.retrieval.index import NO_ITEM
+from tfrec.retrieval.measure import first_items, measure_latency, measure_memory, measure_recall
+from tfrec.retrieval.scored import Scored
+
+
+def test_recall_is_the_share_of_the_exact_first_items_that_were_found() -> None:
+    exact = np.array([[0, 1, 2, 3], [5, 6, 7, 8]])
+    found = np.array([[3, 9, 0, 4], [0, 1, 2, 3]])
+
+    assert measure_recall(found, exact) == pytest.approx((2 + 0) / 8)
+    assert measure_recall(exact[:, ::-1], exact) == 1
+
+
+def test_places_that_a_list_leaves_empty_are_not_found() -> None:
+    exact = np.array([[0, 1], [1, 0]])
+    found = np.array([[0, NO_ITEM], [NO_ITEM, NO_ITEM]])
+
+    assert measure_recall(found, exact) == pytest.approx(1 / 4)
+
+
+def test_recall_is_that_of_a_plain_count() -> None:
+    random = np.random.default_rng(0)
+    exact, found = (
+        np.stack([random.choice(50, 10, replace=False) for _ in range(40)]) for _ in range(2)
+    )
+
+    shares = [len({*f} & {*e}) / 10 for f, e in zip(found.tolist(), exact.tolist(), strict=True)]
+    assert measure_recall(found, exact) == pytest.approx(np.mean(shares))
+
+
+def test_first_items_of_many_queries_come_from_several_batches() -> None:
+    random = np.random.default_rng(0)
+    vectors, queries = (random.normal(size=(n, 8)).astype(np.float32) for n in (50, 600))
+
+    found = first_items(BruteForce(vectors), queries, k=3)
+
+    assert found.tolist() == np.argsort(-queries @ vectors.T, axis=1)[:, :3].tolist()
 
 
 def test_latency_is_measured_per_query(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,3 +52,15 @@ def test_latency_is_measured_per_query(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert milliseconds == 1000.0
     assert next(clock) == 2 * (1 + 3)
+
+
+def test_memory_is_that_of_all_variables() -> None:
+    class Holds(Scored):
+        def __init__(self) -> None:
+            super().__init__(3)
+            self.codes = tf.Variable(tf.zeros([1000, 5], tf.int8))
+            self.vectors = tf.Variable(tf.zeros([1000, 5]))
+            self.state = tf.Variable([b"12345", b"", b"1"])
+
+    assert measure_memory(Holds()) == pytest.approx((5000 * (1 + 4) + 6) / 1e6)
+    assert measure_memory(BruteForce(np.ones([100, 4], np.float32))) == pytest.approx(1600 / 1e6)

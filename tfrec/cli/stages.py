@@ -28,6 +28,11 @@ _BEAM_EPILOGUE = """
 Options of Beam, which runs preparation, need no dots:
   tfrec {name} configs/complete_journey.yaml --runner FlinkRunner --flink_master localhost:8081
 """
+_INDEX_EPILOGUE = """
+\b
+An index that an unmodified TensorFlow Serving loads:
+  tfrec {name} configs/complete_journey.yaml --kind partitioned
+"""
 _RUN_BEAM = {"run", "prepare"}
 _TRAIN = {"run", "train"}
 _RESUME = click.option(
@@ -35,11 +40,21 @@ _RESUME = click.option(
     is_flag=True,
     help="Go on with training that was cut short; an error where there is none.",
 )
+_KIND = click.option(
+    "--kind",
+    type=click.Choice(["auto", "brute_force", "partitioned", "scann"]),
+    help="Short for --index.kind: exact search, an inverted file in TensorFlow's own ops, or "
+    "ScaNN; auto chooses by the size of the catalogue and by index.runs_on.",
+)
 
 
 def _experiment_command(name: str, purpose: str, act: Callable[[Any], None]) -> click.Command:
     """Makes a command that loads an experiment and acts on it."""
-    epilogue = _EPILOGUE + _BEAM_EPILOGUE if name in _RUN_BEAM else _EPILOGUE
+    epilogue = _EPILOGUE
+    if name in _RUN_BEAM:
+        epilogue += _BEAM_EPILOGUE
+    if name == "index":
+        epilogue += _INDEX_EPILOGUE
 
     @click.command(
         name,
@@ -61,6 +76,7 @@ def _experiment_command(name: str, purpose: str, act: Callable[[Any], None]) -> 
         strategy: str | None,
         values: tuple[str, ...],
         resume: bool = False,
+        kind: str | None = None,
     ) -> None:
         from tfrec.stages.experiment import Experiment, ExperimentConfig
 
@@ -71,6 +87,8 @@ def _experiment_command(name: str, purpose: str, act: Callable[[Any], None]) -> 
             changes["model.template"] = model
         if strategy:
             changes["training.strategy"] = strategy
+        if kind:
+            changes["index.kind"] = kind
         try:
             act(Experiment.load(config, overrides=changes, resume=resume))
         except KeyboardInterrupt:
@@ -78,6 +96,8 @@ def _experiment_command(name: str, purpose: str, act: Callable[[Any], None]) -> 
                 f"{name}: interrupted; the same command goes on behind what is done"
             ) from None
 
+    if name == "index":
+        command = _KIND(command)
     return _RESUME(command) if name in _TRAIN else command
 
 

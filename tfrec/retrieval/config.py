@@ -6,6 +6,8 @@ from pydantic import Field
 
 from tfrec.config import Section
 
+Kind = Literal["brute_force", "partitioned", "scann"]
+
 
 class Promise(Section):
     """What the index has to keep.
@@ -13,19 +15,28 @@ class Promise(Section):
     Attributes:
       recall: share of the exact first `k` items that the index finds, on average.
       k: how many items that is about.
+      milliseconds: the most that a search for one query may take, as the median; no limit by
+        default.
+      megabytes: the most memory that the index may take; no limit by default.
     """
 
     recall: Annotated[float, Field(gt=0, le=1)] = 0.95
     k: Annotated[int, Field(gt=0)] = 100
+    milliseconds: Annotated[float, Field(gt=0)] | None = None
+    megabytes: Annotated[float, Field(gt=0)] | None = None
 
 
 class IndexConfig(Section):
     """The `index` section.
 
     Attributes:
-      kind: which index.
-      promise: its least recall.
+      kind: which index; `auto` takes exact search for small catalogues, and for large ones the
+        fastest that `runs_on` can load.
+      runs_on: where bundles are loaded: `tfrec`, the framework's own server, which has ScaNN's
+        ops, or `tensorflow_serving`, which has those of TensorFlow only.
+      promise: what it has to keep.
     """
 
-    kind: Literal["scann"] = "scann"
+    kind: Literal["auto", "brute_force", "partitioned", "scann"] = "auto"
+    runs_on: Literal["tfrec", "tensorflow_serving"] = "tfrec"
     promise: Promise = Promise()

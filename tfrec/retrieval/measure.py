@@ -1,39 +1,49 @@
 """What an index gives up for its speed, and what that speed is."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfrec.retrieval.brute_force import BruteForce
 from tfrec.retrieval.index import Index
 
 _MEASURED_TOGETHER = 256
 _TIMED_QUERIES = 100
 
 
-def measure_recall(index: Index, exact: BruteForce, queries: np.ndarray, k: int) -> float:
-    """Measures the share of the exact first `k` items that an index finds.
+def first_items(index: Index, queries: np.ndarray, k: int) -> np.ndarray:
+    """Searches for many queries.
 
     Args:
-      index: what to measure.
-      exact: the same vectors, searched exactly.
-      queries: `[n, dim]` vectors of queries.
-      k: how many items are looked at.
+      index: what to search.
+      queries: `[n, dim]` vectors.
+      k: how many items are wanted.
+
+    Returns:
+      `[n, k]` int64 rows.
+    """
+    search = _traced(index, k, [None, queries.shape[1]])
+    starts = range(0, len(queries), _MEASURED_TOGETHER)
+    batches = (tf.constant(queries[start : start + _MEASURED_TOGETHER]) for start in starts)
+    return np.concatenate([search(batch)[0].numpy() for batch in batches])
+
+
+def measure_recall(found: np.ndarray, exact: np.ndarray) -> float:
+    """Measures the share of the exact first items that were found.
+
+    Args:
+      found: `[n, k]` distinct rows, or `NO_ITEM`.
+      exact: `[n, k]` rows.
 
     Returns:
       The mean over all queries, in [0, 1].
     """
-
-    @tf.function(reduce_retracing=True)
-    def hits(batch: tf.Tensor) -> tf.Tensor:
-        found, wanted = index.search(batch, k)[0], exact.search(batch, k)[0]
-        same = wanted[:, :, tf.newaxis] == found[:, tf.newaxis, :]  # [batch, wanted, found]
-        return tf.math.count_nonzero(same)
-
-    starts = range(0, len(queries), _MEASURED_TOGETHER)
-    total = sum(hits(tf.constant(queries[i : i + _MEASURED_TOGETHER])).numpy() for i in starts)
-    return float(total) / (len(queries) * k)
+    queries = np.arange(len(exact))[:, np.newaxis] * (1 + max(exact.max(), found.max()))
+    wanted = (queries + exact).ravel()
+    given = (queries + found)[found >= 0]
+    return float(np.isin(wanted, given).mean())
 
 
 def measure_latency(index: Index, queries: np.ndarray, k: int) -> float:
@@ -47,10 +57,29 @@ def measure_latency(index: Index, queries: np.ndarray, k: int) -> float:
     Returns:
       The median, after one search that is not counted.
     """
-    search = tf.function(lambda query: index.search(query, k), autograph=False)
+    search = _traced(index, k, [1, queries.shape[1]])
     seconds = []
     for number in range(-1, min(len(queries), _TIMED_QUERIES)):
+        query = tf.constant(queries[[max(number, 0)]])
         started = time.perf_counter()
-        search(tf.constant(queries[[max(number, 0)]]))
+        search(query)
         seconds.append(time.perf_counter() - started)
     return float(np.median(seconds[1:])) * 1000
+
+
+def measure_memory(index: Index) -> float:
+    """Adds up what an index holds, in megabytes."""
+    sizes = [
+        int(tf.reduce_sum(tf.strings.length(variable)))
+        if variable.dtype == tf.string
+        else variable.dtype.size * int(tf.size(variable))
+        for variable in index.variables
+    ]
+    return sum(sizes) / 1e6
+
+
+def _traced(index: Index, k: int, shape: list[int | None]) -> Callable[..., Any]:
+    """The graph of a search for `k` items by queries of a shape."""
+    search = tf.function(lambda queries: index.search(queries, k), autograph=False)
+    # One trace for each index is no mistake, of which TensorFlow would warn in a call.
+    return search.get_concrete_function(tf.TensorSpec(shape, tf.float32))

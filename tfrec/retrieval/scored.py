@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfrec.retrieval.index import Index
+from tfrec.retrieval.index import Index, best
 
 
 class Scored(Index):
@@ -13,5 +13,11 @@ class Scored(Index):
     """
 
     def _nearest(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        scores, ids = tf.math.top_k(queries, k)
-        return tf.cast(ids, tf.int64), scores
+        every = tf.range(self.items, dtype=tf.int64)
+        return best(tf.broadcast_to(every, tf.shape(queries, tf.int64)), queries, k)
+
+    def _nearest_allowed(
+        self, query: tf.Tensor, allowed: tf.Tensor, k: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        every = tf.range(self.items, dtype=tf.int64)
+        return best(every, tf.where(allowed, query, -float("inf")), k)

@@ -12,17 +12,16 @@ from tfrec.data.prepared import PreparedData
 from tfrec.data.query_set import QuerySet
 from tfrec.evaluation.embedding_ranker import EmbeddingRanker
 from tfrec.models.signatures import EMBEDDING, SCORE_CATALOGUE
-from tfrec.retrieval.brute_force import BruteForce
-from tfrec.retrieval.config import IndexConfig
-from tfrec.retrieval.index import Index
-from tfrec.retrieval.measure import measure_latency
-from tfrec.retrieval.scann_index import Scann, keep_promise
+from tfrec.retrieval.config import IndexConfig, Promise
+from tfrec.retrieval.saving import save_index
 from tfrec.retrieval.scored import Scored
+from tfrec.retrieval.tuning import choose_kind, tune
 from tfrec.stages.artifact import Artifact, produce
 from tfrec.stages.reporter import Reporter
 from tfrec.stages.train import TrainedModel
 
 _EMBEDDINGS = "embeddings.npy"
+_TUNED_ON = 1000
 
 
 class ItemIndex(Artifact):
@@ -30,8 +29,13 @@ class ItemIndex(Artifact):
 
     @property
     def saved_model(self) -> Path:
-        """SavedModel with a function `search(queries, k, exclude)`."""
+        """SavedModel with the functions `search` and `search_allowed` of `Index`."""
         return self.path / "saved_model"
+
+    @property
+    def twin(self) -> Path:
+        """The same for servers with TensorFlow's own ops, where `saved_model` needs ScaNN's."""
+        return self.path / "twin"
 
     def embeddings(self) -> np.ndarray | None:
         """Reads the items' vectors: `[items, dim]` float32 by row of the catalogue.
@@ -73,46 +77,50 @@ def index(
         model = tf.saved_model.load(str(trained.saved_model))
         if SCORE_CATALOGUE in model.signatures:
             items = len(Catalogue(data.catalogue))
-            _save(Scored(items), items, ItemIndex(directory).saved_model)
+            save_index(Scored(items), items, ItemIndex(directory).saved_model)
             return {"items": items, "kind": "scored by the model"}
         reporter.step("embedding the catalogue")
         embed = model.signatures["embed_item_examples"]
         batches = read_serialized(data.items)
         embeddings = np.concatenate([embed(examples=b)[EMBEDDING].numpy() for b in batches])
         np.save(directory / _EMBEDDINGS, embeddings)
-        reporter.step("building the index")
-        built = Scann(embeddings)
-        reporter.step("measuring recall against exact search")
-        queries = QuerySet.read_held_out(data)
-        vectors = EmbeddingRanker(model, embeddings).embed(queries)
-        exact = BruteForce(tf.constant(embeddings))
-        recall = keep_promise(built, exact, vectors, config.promise)
-        _save(built, embeddings.shape[1], ItemIndex(directory).saved_model)
+        zeros = int((~embeddings.any(axis=1)).sum())
+        if zeros:
+            reporter.warn(
+                f"{zeros:,} of {len(embeddings):,} item vectors are zero; the scores of these "
+                "items are 0"
+            )
+        queries = QuerySet.read_held_out(data, trained.queries)
+        vectors = EmbeddingRanker(model, embeddings).embed(queries)[:_TUNED_ON]
+        kind = choose_kind(config, len(embeddings))
+        reporter.step(f"tuning {kind.replace('_', ' ')} search")
+
+        def show(setting: str, done: int, builds: int) -> None:
+            reporter.progress(f"tuning: {setting}", done, builds)
+
+        artifact, promise = ItemIndex(directory), config.promise
+        tuned = tune(kind, embeddings, vectors, promise, show)
+        save_index(tuned.index, embeddings.shape[1], artifact.saved_model)
+        if kind == "scann":
+            reporter.step("tuning its twin in TensorFlow's own ops")
+            twin = tune("partitioned", embeddings, vectors, _without_ceilings(promise), show)
+            save_index(twin.index, embeddings.shape[1], artifact.twin)
         return {
-            "items": built.items,
+            "items": len(embeddings),
             "dim": embeddings.shape[1],
-            f"recall@{config.promise.k}": recall,
-            "milliseconds_per_query": round(measure_latency(built, vectors, config.promise.k), 3),
-            "measured_on_queries": len(queries),
-            "partitions": built.partitions,
-            "partitions_probed": built.probed,
+            "kind": kind,
+            f"recall@{min(promise.k, len(embeddings))}": tuned.chosen.recall,
+            "milliseconds_per_query": tuned.chosen.milliseconds,
+            "megabytes": tuned.chosen.megabytes,
+            "measured_on_queries": len(vectors),
+            "chosen": tuned.chosen._asdict(),
+            "measured": [one._asdict() for one in tuned.measured],
+            "zero_vectors": zeros,
         }
 
     inputs = {"prepare": prepared.manifest.id, "train": trained.manifest.id}
     return ItemIndex(produce("index", config.model_dump(mode="json"), inputs, output, make).path)
 
 
-def _save(built: Index, dim: int, path: Path) -> None:
-    module = tf.Module()
-    module.index = built
-    module.search = tf.function(
-        built.search,
-        input_signature=[
-            tf.TensorSpec([None, dim], tf.float32),
-            tf.TensorSpec([], tf.int32),
-            tf.TensorSpec([None, None], tf.int64),
-        ],
-    )
-    tf.saved_model.save(
-        module, str(path), options=tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
-    )
+def _without_ceilings(promise: Promise) -> Promise:
+    return Promise(recall=promise.recall, k=promise.k)

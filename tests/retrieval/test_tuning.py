@@ -1,0 +1,234 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrec.errors import UserError
+from tfrec.retrieval import tuning
+from tfrec.retrieval.brute_force import BruteForce
+from tfrec.retrieval.config import IndexConfig, Kind, Promise
+from tfrec.retrieval.index import Index
+from tfrec.retrieval.measure import measure_memory
+from tfrec.retrieval.partitioned import Partitioned
+from tfrec.retrieval.scann_index import SMALLEST_PARTITIONED, Scann
+from tfrec.retrieval.tuning import Measurement, Tuned, choose_kind, pareto_front, tune
+
+ITEMS, DIM, K = 400, 8, 10
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(ITEMS, DIM)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def queries() -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(60, DIM)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def tuned(vectors: np.ndarray, queries: np.ndarray) -> Tuned:
+    return tune("partitioned", vectors, queries, Promise(recall=0.9, k=K))
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes time for a search to be that of the partitions that are searched."""
+
+    def milliseconds(index: Index, queries: np.ndarray, k: int) -> float:
+        return 1 + float(index._probed.numpy()[0]) / index.partitions
+
+    monkeypatch.setattr(tuning, "measure_latency", milliseconds)
+    monkeypatch.setitem(tuning._RESCORED, "partitioned", (2.0,))
+
+
+def plain_recall(index: Index, vectors: np.ndarray, queries: np.ndarray, k: int) -> float:
+    found = tf.function(index.search)(queries, k)[0].numpy().tolist()
+    wanted = np.argsort(-queries @ vectors.T, axis=1)[:, :k].tolist()
+    return float(np.mean([len(set(f) & set(w)) / k for f, w in zip(found, wanted, strict=True)]))
+
+
+def measurement(recall: float, milliseconds: float) -> Measurement:
+    return Measurement("scann", 4, "", 1, 1, recall, milliseconds, 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "items", "kind"),
+    [
+        ({}, SMALLEST_PARTITIONED - 1, "brute_force"),
+        ({}, SMALLEST_PARTITIONED, "scann"),
+        ({"runs_on": "tensorflow_serving"}, SMALLEST_PARTITIONED - 1, "brute_force"),
+        ({"runs_on": "tensorflow_serving"}, SMALLEST_PARTITIONED, "partitioned"),
+        ({"kind": "partitioned"}, 10, "partitioned"),
+        ({"kind": "brute_force"}, 1_000_000, "brute_force"),
+    ],
+)
+def test_kind_follows_from_the_catalogue_and_where_it_runs_unless_it_is_named(
+    fields: dict[str, str], items: int, kind: Kind
+) -> None:
+    assert choose_kind(IndexConfig.model_validate(fields), items) == kind
+
+
+def test_chosen_index_keeps_the_promise_with_some_of_its_partitions(
+    tuned: Tuned, vectors: np.ndarray, queries: np.ndarray
+) -> None:
+    chosen = tuned.chosen
+
+    assert isinstance(tuned.index, Partitioned)
+    assert chosen in tuned.measured
+    assert chosen.recall >= 0.9
+    assert chosen.recall == pytest.approx(plain_recall(tuned.index, vectors, queries, K), abs=1e-3)
+    assert chosen.probed < chosen.partitions == tuned.index.partitions
+    assert chosen.megabytes == pytest.approx(measure_memory(tuned.index), abs=0.1)
+
+
+def test_chosen_setting_is_the_fastest_of_those_that_keep_the_promise(tuned: Tuned) -> None:
+    enough = [one.milliseconds for one in tuned.measured if one.recall >= 0.9]
+
+    assert tuned.chosen.milliseconds == min(enough)
+    assert tuned.chosen.recall >= 0.9
+
+
+def test_builds_differ_in_partitions_and_copies(tuned: Tuned) -> None:
+    assert {(one.kind, one.partitions, one.setting) for one in tuned.measured} == {
+        ("partitioned", 40, "40 partitions, items in 1"),
+        ("partitioned", 80, "80 partitions, items in 1"),
+        ("partitioned", 80, "80 partitions, items in 2"),
+    }
+    assert {one.rescored for one in tuned.measured} == {1.2, 2.0}
+
+
+def test_longer_lists_are_as_good_as_the_one_that_was_promised(
+    tuned: Tuned, vectors: np.ndarray, queries: np.ndarray
+) -> None:
+    for times in (2, 4, 10, 16):
+        recall = plain_recall(tuned.index, vectors, queries, times * K)
+        assert recall >= 0.9 - 0.01, times
+
+
+@pytest.mark.usefixtures("timed")
+def test_higher_promise_searches_more_partitions(vectors: np.ndarray, queries: np.ndarray) -> None:
+    shares = []
+    for recall in (0.3, 0.9, 0.999):
+        promise = Promise(recall=recall, k=K)
+        chosen = tune("partitioned", vectors, queries, promise).chosen
+        assert chosen.recall >= recall
+        shares.append(chosen.probed / chosen.partitions)
+
+    assert shares[0] < shares[1] < shares[2]
+
+
+def test_promise_is_kept_by_scann(
+    clusters: np.ndarray, near_items: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(tuning._RESCORED, "scann", (4.0,))
+
+    found = tune("scann", clusters, near_items, Promise(recall=0.9, k=20))
+
+    assert isinstance(found.index, Scann)
+    assert plain_recall(found.index, clusters, near_items, 20) >= 0.9 - 1e-3
+    assert found.chosen.probed < found.chosen.partitions / 2
+    assert len({one.setting for one in found.measured}) == 3
+
+
+def test_scann_of_a_small_catalogue_is_built_once(vectors: np.ndarray, queries: np.ndarray) -> None:
+    found = tune("scann", vectors, queries, Promise(recall=1.0, k=K))
+
+    assert {(one.partitions, one.setting) for one in found.measured} == {(1, "scored whole")}
+    assert found.chosen.recall == 1
+
+
+def test_exact_search_is_measured_once(vectors: np.ndarray, queries: np.ndarray) -> None:
+    found = tune("brute_force", vectors, queries, Promise(recall=1.0, k=K))
+
+    assert isinstance(found.index, BruteForce)
+    assert found.measured == (found.chosen,)
+    assert found.chosen[:6] == ("brute_force", 1, "", 1, 1, 1.0)
+
+
+def test_promise_about_more_items_than_there_are_is_about_all_of_them(
+    queries: np.ndarray,
+) -> None:
+    few = np.random.default_rng(2).normal(size=(30, DIM)).astype(np.float32)
+
+    found = tune("partitioned", few, queries, Promise(recall=1.0, k=100))
+
+    ids, _ = found.index.search(tf.constant(queries[:2]), 30)
+    assert found.chosen.recall == 1
+    assert np.sort(ids, axis=1).tolist() == [list(range(30))] * 2
+
+
+@pytest.mark.usefixtures("timed")
+def test_progress_is_told_before_each_build(vectors: np.ndarray, queries: np.ndarray) -> None:
+    told: list[tuple[str, int, int]] = []
+
+    tune("partitioned", vectors, queries, Promise(recall=0.1, k=K), lambda *one: told.append(one))
+
+    assert [one[1:] for one in told] == [(0, 3), (1, 3), (2, 3)]
+    assert told[0][0] == "40 partitions, items in 1"
+
+
+@pytest.mark.usefixtures("timed")
+def test_recall_that_cannot_be_kept_names_the_best(
+    vectors: np.ndarray, queries: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "measure_recall", lambda found, exact: 0.25)
+
+    with pytest.raises(UserError) as caught:
+        tune("partitioned", vectors, queries, Promise(recall=0.5, k=K))
+
+    assert str(caught.value) == (
+        "index.promise.recall: 0.5 at 10 cannot be kept; the best is 0.2500; lower the promise"
+    )
+
+
+def test_memory_that_no_index_fits_into_names_the_smallest(
+    vectors: np.ndarray, queries: np.ndarray
+) -> None:
+    with pytest.raises(UserError, match=r"^index\.promise\.megabytes: 0\.001 cannot be kept; the"):
+        tune("brute_force", vectors, queries, Promise(recall=0.1, k=K, megabytes=0.001))
+
+
+def test_time_that_no_search_keeps_names_the_fastest(
+    vectors: np.ndarray, queries: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "measure_latency", lambda *_: 7.5)
+
+    with pytest.raises(UserError) as caught:
+        tune("brute_force", vectors, queries, Promise(k=K, milliseconds=7))
+
+    assert str(caught.value) == (
+        "index.promise.milliseconds: 7 cannot be kept at recall 0.95; the fastest search takes "
+        "7.5; raise it, or lower index.promise.recall"
+    )
+
+
+@pytest.mark.usefixtures("timed")
+def test_memory_ceiling_leaves_out_what_is_larger(
+    vectors: np.ndarray, queries: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {40: 3.0, 80: 9.0}
+    monkeypatch.setattr(tuning, "measure_memory", lambda index: sizes[index.partitions])
+
+    found = tune("partitioned", vectors, queries, Promise(recall=0.5, k=K, megabytes=5))
+
+    assert found.chosen.partitions == 40
+    assert {one.partitions for one in found.measured} == {40, 80}
+
+
+def test_pareto_front_is_what_no_other_beats_in_both() -> None:
+    random = np.random.default_rng(3)
+    measured = [measurement(*pair) for pair in np.round(random.random([60, 2]), 1).tolist()]
+
+    front = pareto_front(measured)
+
+    def beaten(one: Measurement) -> bool:
+        return any(
+            other.recall >= one.recall
+            and other.milliseconds <= one.milliseconds
+            and (other.recall, other.milliseconds) != (one.recall, one.milliseconds)
+            for other in measured
+        )
+
+    expected = {one[5:7] for one in measured if not beaten(one)}
+    assert [one[5:7] for one in front] == sorted(expected, key=lambda pair: pair[1])
+    assert pareto_front([]) == []

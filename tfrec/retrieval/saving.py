@@ -1,0 +1,27 @@
+"""An index as a SavedModel."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from tfrec.retrieval.index import Index
+
+
+def save_index(built: Index, dim: int, path: Path) -> None:
+    """Saves an index with its functions `search` and `search_allowed`.
+
+    Args:
+      built: the index.
+      dim: floats of a query; the number of items where the queries are scores.
+      path: directory to write.
+    """
+    module = tf.Module()
+    module.index = built
+    queries, k = tf.TensorSpec([None, dim], tf.float32), tf.TensorSpec([], tf.int32)
+    excluded = tf.TensorSpec([None, None], tf.int64)
+    allowed = tf.TensorSpec([None, built.items], tf.bool)
+    module.search = tf.function(built.search, input_signature=[queries, k, excluded])
+    module.search_allowed = tf.function(built.search_allowed, input_signature=[queries, k, allowed])
+    tf.saved_model.save(
+        module, str(path), options=tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
+    )

@@ -1,0 +1,243 @@
+"""Choosing an index that keeps a promise, and how many of its partitions it has to search."""
+
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from tfrec.errors import UserError
+from tfrec.retrieval.brute_force import BruteForce
+from tfrec.retrieval.config import IndexConfig, Kind, Promise
+from tfrec.retrieval.index import Index
+from tfrec.retrieval.measure import (
+    first_items,
+    measure_latency,
+    measure_memory,
+    measure_recall,
+)
+from tfrec.retrieval.partitioned import Partitioned
+from tfrec.retrieval.probing import ProbingIndex
+from tfrec.retrieval.scann_index import SMALLEST_PARTITIONED, Scann
+
+_RESCORED: dict[Kind, tuple[float, ...]] = {"partitioned": (1.2, 2.0), "scann": (2.0, 4.0, 8.0)}
+_FEWEST_SHARE = 0.002
+_FACTOR = 1.4
+_LEAST_GAIN, _LEAST_SHARE = 0.002, 0.05
+_LONGER = (4, 16)
+_LONG_QUERIES = 256
+
+
+class Measurement(NamedTuple):
+    """One way to set an index, and what came of it.
+
+    Attributes:
+      kind: of the index.
+      partitions: how many it has.
+      setting: what else it was built with, for people.
+      probed: partitions that are searched.
+      rescored: items scored exactly, as a multiple of `k`.
+      recall: share of the exact first `k` items found.
+      milliseconds: median time of a search for one query.
+      megabytes: memory that it takes.
+    """
+
+    kind: Kind
+    partitions: int
+    setting: str
+    probed: int
+    rescored: float
+    recall: float
+    milliseconds: float
+    megabytes: float
+
+
+class Tuned(NamedTuple):
+    """An index that keeps its promise.
+
+    Attributes:
+      index: set as was chosen.
+      chosen: what it was measured to do.
+      measured: everything that was tried.
+    """
+
+    index: Index
+    chosen: Measurement
+    measured: tuple[Measurement, ...]
+
+
+def choose_kind(config: IndexConfig, items: int) -> Kind:
+    """Says which index a config means for a catalogue of so many items."""
+    if config.kind != "auto":
+        return config.kind
+    if items < SMALLEST_PARTITIONED:
+        return "brute_force"
+    return "scann" if config.runs_on == "tfrec" else "partitioned"
+
+
+def tune(
+    kind: Kind,
+    embeddings: np.ndarray,
+    queries: np.ndarray,
+    promise: Promise,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> Tuned:
+    """Builds indexes of one kind and finds the fastest setting that keeps a promise.
+
+    Of each index the fewest partitions are sought that reach the recall, for several numbers of
+    items scored exactly. That number of partitions is then sought for longer lists too, up to 16
+    times `promise.k`, which filters make necessary.
+
+    Args:
+      kind: of the index.
+      embeddings: `[items, dim]` float32.
+      queries: `[n, dim]` vectors of real queries.
+      promise: what to keep.
+      progress: hears what is built, how many are done, and how many there are.
+
+    Returns:
+      The index, and all measurements.
+
+    Raises:
+      UserError: if no setting keeps the promise, or the vectors cannot be indexed.
+    """
+    k = min(promise.k, len(embeddings))
+    exact = BruteForce(embeddings)
+    asked = _Asked(queries, {k: first_items(exact, queries, k)})
+    if kind == "brute_force":
+        only = asked.measure(exact, kind, "", k)
+        return Tuned(exact, _kept([only], promise), (only,))
+    builds = list(_builds(kind, embeddings))
+    indexes: dict[Measurement, ProbingIndex] = {}
+    for number, (setting, build) in enumerate(builds):
+        progress(setting, number, len(builds))
+        index = build()
+        indexes |= dict.fromkeys(_tried(index, kind, setting, asked, k, promise.recall), index)
+    chosen = _kept([*indexes], promise)
+    index = indexes[chosen]
+    index.probe(_longer_lists(index, exact, asked, chosen, k, promise.recall), chosen.rescored)
+    return Tuned(index, chosen, tuple(indexes))
+
+
+def pareto_front(measured: Sequence[Measurement]) -> list[Measurement]:
+    """Those that no other one beats in both recall and time, fastest first."""
+    front: list[Measurement] = []
+    for one in sorted(measured, key=lambda m: (m.milliseconds, -m.recall)):
+        if not front or one.recall > front[-1].recall:
+            front.append(one)
+    return front
+
+
+def _builds(kind: Kind, embeddings: np.ndarray) -> Iterator[tuple[str, Callable[[], ProbingIndex]]]:
+    """Ways to build an index: a name for people, and what builds it."""
+    some, many = (max(1, round(times * math.sqrt(len(embeddings)))) for times in (2, 4))
+    if kind == "partitioned":
+        for partitions, copies in ((some, 1), (many, 1), (many, 2)):
+            build = functools.partial(Partitioned, embeddings, partitions, copies)
+            yield f"{partitions:,} partitions, items in {copies}", build
+    elif len(embeddings) < SMALLEST_PARTITIONED:
+        yield "scored whole", functools.partial(Scann, embeddings)
+    else:
+        for partitions, threshold in ((some, 0.2), (many, 0.2), (many, math.nan)):
+            name = "isotropic" if math.isnan(threshold) else f"anisotropic above {threshold}"
+            build = functools.partial(Scann, embeddings, partitions, threshold)
+            yield f"{partitions:,} partitions, {name}", build
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Queries, and the exact first items of each: `k` -> `[queries, k]`."""
+
+    queries: np.ndarray
+    exact: dict[int, np.ndarray]
+
+    def recall(self, index: Index, k: int) -> float:
+        return measure_recall(first_items(index, self.queries, k), self.exact[k])
+
+    def measure(
+        self, index: Index, kind: Kind, setting: str, k: int, probed: int = 1, rescored: float = 1
+    ) -> Measurement:
+        partitions = index.partitions if isinstance(index, ProbingIndex) else 1
+        return Measurement(
+            kind,
+            partitions,
+            setting,
+            probed,
+            rescored,
+            recall=round(self.recall(index, k), 4),
+            milliseconds=round(measure_latency(index, self.queries, k), 3),
+            megabytes=round(measure_memory(index), 3),
+        )
+
+
+def _tried(
+    index: ProbingIndex, kind: Kind, setting: str, asked: _Asked, k: int, recall: float
+) -> Iterator[Measurement]:
+    """Measures an index with more and more partitions searched, until it reaches the recall."""
+    for rescored in _RESCORED[kind]:
+        before = -math.inf
+        for probed in _numbers(index.partitions, index.fewest(k)):
+            index.probe([(k, probed)], rescored)
+            one = asked.measure(index, kind, setting, k, probed, rescored)
+            yield one
+            least = min(_LEAST_GAIN, _LEAST_SHARE * (recall - before))
+            if one.recall >= recall or one.recall < before + least:
+                break  # where more partitions bring nothing, too few items are scored exactly
+            before = one.recall
+
+
+def _numbers(partitions: int, fewest: int) -> list[int]:
+    """Numbers of partitions to try, each more than the one before by the same factor."""
+    steps = np.arange(0, math.log(1 / _FEWEST_SHARE) / math.log(_FACTOR) + 1)
+    numbers = partitions * _FEWEST_SHARE * _FACTOR**steps
+    return sorted({min(partitions, max(fewest, math.ceil(number))) for number in numbers})
+
+
+def _kept(measured: Sequence[Measurement], promise: Promise) -> Measurement:
+    """The fastest that keeps a promise."""
+    small = [m for m in measured if m.megabytes <= (promise.megabytes or math.inf)]
+    if not small:
+        least = min(m.megabytes for m in measured)
+        raise UserError(
+            f"index.promise.megabytes: {promise.megabytes:g} cannot be kept; the smallest index "
+            f"takes {least:g}; raise it, or lower model.embedding_dim"
+        )
+    enough = [m for m in small if m.recall >= promise.recall]
+    if not enough:
+        reached = max(m.recall for m in small)
+        raise UserError(
+            f"index.promise.recall: {promise.recall} at {promise.k} cannot be kept; the best is "
+            f"{reached:.4f}; lower the promise"
+        )
+    fastest = min(enough, key=lambda m: m.milliseconds)
+    if fastest.milliseconds > (promise.milliseconds or math.inf):
+        raise UserError(
+            f"index.promise.milliseconds: {promise.milliseconds:g} cannot be kept at recall "
+            f"{promise.recall}; the fastest search takes {fastest.milliseconds:g}; raise it, or "
+            "lower index.promise.recall"
+        )
+    return fastest
+
+
+def _longer_lists(
+    index: ProbingIndex,
+    exact: BruteForce,
+    asked: _Asked,
+    chosen: Measurement,
+    k: int,
+    recall: float,
+) -> list[tuple[int, int]]:
+    """How many partitions longer lists take to keep the promised recall too."""
+    numbers = [(k, chosen.probed)]
+    some = _Asked(asked.queries[:_LONG_QUERIES], {})
+    for length in (k * times for times in _LONGER if k * times <= index.items):
+        some.exact[length] = first_items(exact, some.queries, length)
+        fewest = max(numbers[-1][1], index.fewest(length))
+        for probed in _numbers(index.partitions, fewest):
+            index.probe([(length, probed)], chosen.rescored)
+            if some.recall(index, length) >= recall:
+                break
+        numbers.append((length, probed))
+    return numbers
