@@ -65,6 +65,7 @@ setup(
     extras_require={
         "kubeflow": ["kfp>=2.5,<2.6", "kubernetes>=26.1,<27"],
         "gpu": ["tensorflow[and-cuda]==2.16.2"],
+        "benchmarks": ["faiss-cpu", "hnswlib"],
         "dev": [
             "mypy",
             "pytest",

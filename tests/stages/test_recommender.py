@@ -82,7 +82,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
         LAST_TIME: [int(last.timestamp())],
     }
     pa.parquet.write_table(pa.table(profiles), data.profiles / "0.parquet")
-    return write_artifact(data.path, user="shopper")
+    return write_artifact(data.path, user="shopper", item="sku")
 
 
 @pytest.fixture(scope="module")

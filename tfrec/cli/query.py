@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tfrec.cli import overrides
+from tfrec.errors import UserError
 
 
 @click.command(context_settings=overrides.OPEN)
@@ -26,6 +28,10 @@ from tfrec.cli import overrides
     help="Prepared data, for profiles and names.  [default: runs/NAME/prepare]",
 )
 @click.option("--exclude", multiple=True, help="Id of an item not to recommend; repeatable.")
+@click.option("--only", multiple=True, metavar="CATEGORY=VALUE,...", help="Items of these values.")
+@click.option("--least", multiple=True, metavar="NUMBER=VALUE", help="Items of at least that.")
+@click.option("--most", multiple=True, metavar="NUMBER=VALUE", help="Items of at most that.")
+@click.option("--new-items", type=click.IntRange(min=0), default=0, help="At least so many new.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("features", nargs=-1, type=click.UNPROCESSED, metavar="[--FEATURE VALUE]...")
 def query(
@@ -34,14 +40,18 @@ def query(
     server: str,
     prepared: Path | None,
     exclude: tuple[str, ...],
+    only: tuple[str, ...],
+    least: tuple[str, ...],
+    most: tuple[str, ...],
+    new_items: int,
     as_json: bool,
     features: tuple[str, ...],
 ) -> None:
-    """Ask a server what to recommend to a shopper.
+    """Ask a server what to recommend to a shopper, or what goes with an item.
 
     Raw features are options by their own names; the values of a sequence, of several categories or
     of a vector are joined by commas. What is left out comes from the shopper's profile in the
-    prepared data and from the calendar.
+    prepared data and from the calendar, or from the catalogue where the model takes an item.
 
     \b
     Examples:
@@ -49,16 +59,26 @@ def query(
       tfrec query complete_journey --household_id 2375 --server http://127.0.0.1:8501
       tfrec query complete_journey --recent_products 1029743,995242 --weekday Saturday
       tfrec query films --viewer 17 --genres Drama,Comedy --age 35.5
+      tfrec query goes_together --product_id 1029743
+      tfrec query shop --customer 17 --only department=food,drink --most price=9.50 --new-items 2
     """
     values = overrides.parse(features)
     from tfrec.serving.client import Client
     from tfrec.stages.artifact import Artifact
-    from tfrec.stages.recommender import Recommender
+    from tfrec.stages.recommender import Recommender, Wanted
 
+    wanted = Wanted(
+        {name: value.split(",") for name, value in _pairs("--only", only)},
+        {name: _number("--least", name, value) for name, value in _pairs("--least", least)},
+        {name: _number("--most", name, value) for name, value in _pairs("--most", most)},
+        new_items,
+    )
     data = Artifact(prepared or Path("runs", name, "prepare"))
     with Client(server) as client:
         recommender = Recommender.connect(client, name, data)
-        question = recommender.question(recommender.parse(values), k, exclude)
+        question = recommender.question(
+            recommender.parse(values), k, exclude, None, wanted if wanted != Wanted() else None
+        )
         started = time.perf_counter()
         items = recommender.answer(question)
         milliseconds = (time.perf_counter() - started) * 1000
@@ -69,3 +89,21 @@ def query(
     for place, item in enumerate(items, 1):
         table.add_row(str(place), item.id, item.name, f"{item.score:.4f}")
     Console().print(table)
+    if len(items) < k:
+        click.echo(f"{len(items)} of {k}: no other item passes", err=True)
+
+
+def _pairs(option: str, given: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Cuts `name=value`."""
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise UserError(f"{option}: {text!r} has no value; give it as {option} NAME=VALUE")
+        yield name, value
+
+
+def _number(option: str, name: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError as error:
+        raise UserError(f"{option}: {name}={value} is no number; give one, e.g. 9.50") from error

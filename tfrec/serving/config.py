@@ -15,8 +15,10 @@ class ServingConfig(Section):
       name: the model's name on the server.
       root: directory below which servers find models: `root/name/version`.
       k: items that `serving_default`, which takes no `k`, recommends.
+      filters: features of the catalogue that requests can filter by: categories and numbers.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
     root: Path = Path("serving")
     k: Annotated[int, Field(gt=0)] = 10
+    filters: tuple[str, ...] = ()

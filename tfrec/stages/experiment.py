@@ -12,6 +12,7 @@ from tfrec.features import FeatureSpec
 from tfrec.models.base import Template
 from tfrec.models.template import ModelConfig, load_template, reference
 from tfrec.retrieval.config import IndexConfig
+from tfrec.retrieval.reranking import Rules
 from tfrec.serving.config import ServingConfig
 from tfrec.stages.artifact import Artifact
 from tfrec.stages.evaluate import EvaluationArtifact, evaluate
@@ -40,6 +41,7 @@ class ExperimentConfig(Section):
     training: TrainingConfig = TrainingConfig()
     index: IndexConfig = IndexConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    reranking: Rules | None = None
     serving: ServingConfig
     tuning: TuningConfig | None = None
     runs: Path = Path("runs")
@@ -62,6 +64,7 @@ class Experiment:
         load_template(config.model)
         _check_optimizers(config)
         _check_dynamic(config)
+        _check_reranking(config)
         self.config, self.resume = config, resume
         folder = config.runs / config.name
         self.prepared = Artifact(folder / "prepare")
@@ -162,6 +165,7 @@ class Experiment:
             self.item_index,
             self.bundle.path,
             reporter,
+            self.config.reranking,
         )
 
     def push(self, reporter: Reporter | None = None) -> Path:
@@ -203,6 +207,16 @@ def _check_dynamic(config: ExperimentConfig) -> None:
                 f"features.{name}.lookup: dynamic needs training.strategy single or "
                 f"parameter_server, not {config.training.strategy}"
             )
+
+
+def _check_reranking(config: ExperimentConfig) -> None:
+    """Checks that the history that a rule reads is a feature of queries."""
+    history = config.reranking.history if config.reranking else None
+    if history is not None and history not in config.features.sequences:
+        raise UserError(
+            f"reranking.steps: history {history!r} is no feature of kind sequence; those are "
+            f"{', '.join(config.features.sequences) or 'none'}"
+        )
 
 
 STAGES: dict[str, Callable[[Experiment, Reporter], Any]] = {

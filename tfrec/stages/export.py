@@ -7,15 +7,20 @@ from typing import Any
 import numpy as np
 
 from tfrec.data.catalogue import Catalogue
-from tfrec.data.prepared import PreparedData
+from tfrec.data.prepared import TRAIN, PreparedData
 from tfrec.data.query_set import QuerySet
+from tfrec.errors import UserError
+from tfrec.retrieval.filters import ItemFilter
+from tfrec.retrieval.reranking import Reranker, Rules
 from tfrec.serving.config import ServingConfig
 from tfrec.serving.export import EXCLUDE, K, export_bundle, write_warmup
+from tfrec.serving.op_audit import foreign_ops, servers_of
 from tfrec.stages.artifact import Artifact, produce
 from tfrec.stages.index import ItemIndex
 from tfrec.stages.reporter import Reporter
 from tfrec.stages.train import TrainedModel
 
+_TWIN = "twin"
 _WARMUP_REQUESTS = 10
 
 
@@ -27,6 +32,12 @@ class ServingBundle(Artifact):
         """The version's directory."""
         summary = self.manifest.summary
         return self.path / summary["name"] / str(summary["version"])
+
+    @property
+    def twin(self) -> Path | None:
+        """The same for servers with TensorFlow's own operations, where the version needs others."""
+        twin = self.path / _TWIN / self.version.relative_to(self.path)
+        return twin if twin.exists() else None
 
     @property
     def prepared(self) -> Path:
@@ -41,6 +52,7 @@ def export(
     indexed: ItemIndex,
     output: Path,
     reporter: Reporter | None = None,
+    rules: Rules | None = None,
 ) -> ServingBundle:
     """Joins model and index into one SavedModel with warm-up requests.
 
@@ -51,33 +63,55 @@ def export(
       indexed: its index.
       output: directory of the artefact.
       reporter: hears of the steps.
+      rules: the `reranking` section.
 
     Returns:
-      The artefact; its version is the moment of export, in seconds since 1970.
+      The artefact; its version is the moment of export, in seconds since 1970. Its summary names
+      the operations that are not TensorFlow's own, and the servers that can run it.
+
+    Raises:
+      UserError: if the index is of another model, or the filters or rules do not fit the catalogue.
     """
     reporter = reporter or Reporter()
+    if indexed.manifest.inputs["train"] != trained.manifest.id:
+        raise UserError(
+            f"{indexed.path}: was built from another model than {trained.path}; run the index "
+            "stage again"
+        )
 
     def make(directory: Path) -> dict[str, Any]:
         data = PreparedData(prepared.path)
         catalogue = Catalogue(data.catalogue)
         version = int(time.time())
+        queries = QuerySet.read_held_out(data, trained.queries)
+        requests = _warmup(queries, min(config.k, len(catalogue)))
+        new = data.item_counts(TRAIN) == 0
+        item_filter = ItemFilter(catalogue.table, config.filters, new) if config.filters else None
+        reranker = Reranker(rules, catalogue, indexed.embeddings()) if rules else None
+        indexes = {directory: indexed.saved_model}
+        if indexed.twin.exists():
+            indexes[directory / _TWIN] = indexed.twin
+        for folder, index in indexes.items():
+            reporter.step(f"joining model and {'twin' if folder.name == _TWIN else 'index'}")
+            bundle = folder / config.name / str(version)
+            ids = list(catalogue.ids)
+            model = trained.saved_model
+            export_bundle(model, index, ids, config.k, bundle, item_filter, reranker)
+            write_warmup(bundle, config.name, requests)
         bundle = directory / config.name / str(version)
-        reporter.step("joining model and index")
-        export_bundle(
-            trained.saved_model, indexed.saved_model, list(catalogue.ids), config.k, bundle
-        )
-        reporter.step("writing warm-up requests")
-        queries = QuerySet.read_held_out(data)
-        write_warmup(bundle, config.name, _warmup(queries, min(config.k, len(catalogue))))
-        size = sum(file.stat().st_size for file in bundle.rglob("*") if file.is_file())
+        foreign = foreign_ops(bundle)
         return {
             "name": config.name,
             "version": version,
-            "size_bytes": size,
+            "size_bytes": sum(file.stat().st_size for file in bundle.rglob("*") if file.is_file()),
             "prepared": str(prepared.path.resolve()),
+            "foreign_ops": foreign,
+            "servers": servers_of(foreign),
         }
 
     section = config.model_dump(mode="json", exclude={"root"})
+    if rules:
+        section["reranking"] = rules.model_dump(mode="json")
     inputs = {"train": trained.manifest.id, "index": indexed.manifest.id}
     return ServingBundle(produce("export", section, inputs, output, make).path)
 

@@ -13,17 +13,35 @@ from tfrec.data.catalogue import Catalogue
 from tfrec.data.prepared import PreparedData
 from tfrec.data.profiles import Profiles, calendar_features
 from tfrec.errors import UserError
+from tfrec.retrieval.filters import LEAST, MOST, NEW_ITEMS, ONLY
 from tfrec.serving.client import Client
-from tfrec.serving.export import EXCLUDE, IDS, RECOMMEND, SCORES, K
+from tfrec.serving.export import EXCLUDE, FILTERED, IDS, RECOMMEND, SCORES, K
 from tfrec.serving.servable import Servable
 from tfrec.serving.signature import TensorSpec, dtype_name
 from tfrec.stages.artifact import Artifact
 from tfrec.stages.export import ServingBundle
 
-Predict = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+Predict = Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+"""Runs a signature of a bundle: its name and inputs -> its outputs."""
 
 Value = str | float | Sequence[str] | Sequence[float]
 """A raw feature of one shopper: a category, text or number, or a list of either."""
+
+
+class Wanted(NamedTuple):
+    """Which items may be recommended, by features that the bundle filters by.
+
+    Attributes:
+      only: category -> the values of which an item has to have one.
+      least: number -> the least that it has to be.
+      most: number -> the most.
+      new_items: how many items at least are to be new to the model, where there are so many.
+    """
+
+    only: Mapping[str, Sequence[str]] = {}
+    least: Mapping[str, float] = {}
+    most: Mapping[str, float] = {}
+    new_items: int = 0
 
 
 class Recommendation(NamedTuple):
@@ -35,11 +53,13 @@ class Recommendation(NamedTuple):
 
 
 class Recommender:
-    """Recommends items to shoppers by the `recommend` signature of a bundle.
+    """Recommends items to shoppers, or what goes with an item, by a bundle's `recommend`.
 
     What a question leaves out is filled in: the shopper's features from the prepared data, as
     they were after the last event, and the calendar's and the days since that event from the
-    moment. A shopper never seen is asked for with what is known, and gets what suits most.
+    moment. A shopper never seen is asked for with what is known, and gets what suits most. Where
+    the model takes items, the item's features are those of the catalogue, and the item itself is
+    not among the answers; an item that the catalogue lacks is asked for by features but the id.
 
     Example:
       >>> recommender = tfrec.Recommender.load(experiment.bundle)
@@ -47,12 +67,18 @@ class Recommender:
     """
 
     def __init__(
-        self, predict: Predict, inputs: Mapping[str, TensorSpec], prepared: Artifact
+        self,
+        predict: Predict,
+        signatures: Mapping[str, Mapping[str, TensorSpec]],
+        prepared: Artifact,
     ) -> None:
-        """Takes a way to run `recommend`, what it takes, and prepared data."""
+        """Takes a way to run a bundle, what its signatures take, and prepared data."""
         self._predict = predict
+        inputs, filtered = signatures[RECOMMEND], signatures.get(FILTERED, {})
         self._specs = {name: spec for name, spec in inputs.items() if name not in (K, EXCLUDE)}
+        self._filters = {name: spec for name, spec in filtered.items() if name not in inputs}
         self._user_feature = prepared.manifest.summary["user"]
+        self._item_feature = prepared.manifest.summary["item"]
         data = PreparedData(prepared.path)
         self._catalogue, self._profiles = Catalogue(data.catalogue), Profiles(data.profiles)
 
@@ -68,23 +94,26 @@ class Recommender:
         """
         bundle = bundle if isinstance(bundle, ServingBundle) else ServingBundle(Path(bundle))
         servable = Servable.load(bundle.version)
-        signature = servable.signatures[RECOMMEND]
 
-        def predict(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        def predict(signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             encoded = {
                 name: np.char.encode(value.astype(str), "utf-8").astype(object)
                 if value.dtype == object
                 else value
                 for name, value in inputs.items()
             }
-            return servable.run(signature, encoded, [IDS, SCORES])
+            return servable.run(servable.signatures[signature], encoded, [IDS, SCORES])
 
         specs = {
-            name: TensorSpec(
-                dtype_name(types_pb2.DataType.Name(info.dtype)),
-                tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim),
-            )
-            for name, info in signature.inputs.items()
+            signature: {
+                name: TensorSpec(
+                    dtype_name(types_pb2.DataType.Name(info.dtype)),
+                    tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim),
+                )
+                for name, info in servable.signatures[signature].inputs.items()
+            }
+            for signature in (RECOMMEND, FILTERED)
+            if signature in servable.signatures
         }
         return cls(predict, specs, Artifact(bundle.prepared))
 
@@ -100,10 +129,9 @@ class Recommender:
         Returns:
           A recommender.
         """
-        signature = client.metadata(model)[RECOMMEND]
         return cls(
-            lambda inputs: client.predict(model, inputs, signature=RECOMMEND),
-            signature.inputs,
+            lambda signature, inputs: client.predict(model, inputs, signature=signature),
+            {name: signature.inputs for name, signature in client.metadata(model).items()},
             prepared,
         )
 
@@ -112,24 +140,27 @@ class Recommender:
         k: int = 10,
         exclude: Sequence[str] = (),
         moment: datetime | None = None,
+        wanted: Wanted | None = None,
         **features: Value,
     ) -> list[Recommendation]:
-        """Recommends items to one shopper.
+        """Recommends items to one shopper, or what goes with one item.
 
         Args:
           k: how many items, at most as many as the catalogue holds.
           exclude: ids of items not to recommend.
           moment: when, in UTC where it names no zone; now by default.
-          **features: raw features of roles user and context; lists for sequences, several
-            categories and vectors.
+          wanted: which items may be recommended; all by default.
+          **features: raw features of roles user and context, or of role item where the model
+            takes items; lists for sequences, several categories and vectors.
 
         Returns:
-          Items, best first.
+          Items, best first; fewer than `k` where no other one passes.
 
         Raises:
-          UserError: if a feature is unknown or has no such value, or `k` is out of range.
+          UserError: if a feature is unknown or has no such value, an item is not in the
+            catalogue, `k` is out of range, or the bundle does not filter by what is wanted.
         """
-        return self.answer(self.question(features, k, exclude, moment))
+        return self.answer(self.question(features, k, exclude, moment, wanted))
 
     def question(
         self,
@@ -137,8 +168,9 @@ class Recommender:
         k: int = 10,
         exclude: Sequence[str] = (),
         moment: datetime | None = None,
+        wanted: Wanted | None = None,
     ) -> dict[str, np.ndarray]:
-        """Fills a request in: the inputs of `recommend` for one shopper; see there."""
+        """Fills a request in: the inputs of a signature for one query; see `recommend`."""
         if not 1 <= k <= len(self._catalogue):
             raise UserError(
                 f"k: {k} is not between 1 and {len(self._catalogue)}; ask for at least one item "
@@ -150,18 +182,55 @@ class Recommender:
                 f"{', '.join(sorted(unknown))}: no such feature; the model takes "
                 f"{', '.join(sorted(self._specs))}"
             )
-        user = str(features.get(self._user_feature, ""))
-        known = {**calendar_features(moment), **self._profiles.find(user, moment), **features}
+        source = features.get(self._item_feature)
+        if source is None:
+            user = str(features.get(self._user_feature, ""))
+            known = {**calendar_features(moment), **self._profiles.find(user, moment)}
+        else:
+            known, exclude = self._item_features(str(source)), [*exclude, str(source)]
+        known |= features
         inputs = {name: _tensor(name, known.get(name), spec) for name, spec in self._specs.items()}
         return {
             **inputs,
             K: np.asarray(k, np.int32),
             EXCLUDE: np.asarray([list(exclude)], object).reshape(1, -1),
+            **(self._conditions(wanted) if wanted else {}),
         }
+
+    def _conditions(self, wanted: Wanted) -> dict[str, np.ndarray]:
+        """What is wanted, as the signature takes it."""
+        given: dict[str, Any] = {
+            prefix + name: value
+            for prefix, values in ((ONLY, wanted.only), (LEAST, wanted.least), (MOST, wanted.most))
+            for name, value in values.items()
+        }
+        unknown = sorted(set(given) - set(self._filters))
+        if unknown or not self._filters:
+            known = ", ".join(sorted(self._filters)) or "nothing"
+            raise UserError(
+                f"{', '.join(unknown) or NEW_ITEMS}: the bundle filters by {known}; name features "
+                "of the catalogue in serving.filters and export it again"
+            )
+        return {
+            name: np.asarray(wanted.new_items, np.int32)
+            if name == NEW_ITEMS
+            else _tensor(name, given.get(name), spec)
+            for name, spec in self._filters.items()
+        }
+
+    def _item_features(self, item: str) -> dict[str, Any]:
+        """An item's raw features from the catalogue."""
+        row = self._catalogue.rows([item])[0]
+        if row < 0:
+            raise UserError(
+                f"{self._item_feature}: {item!r} is not in the catalogue; name an item of it, or "
+                "leave the id out and give the item's other features"
+            )
+        return self._catalogue.features(row)
 
     def answer(self, question: Mapping[str, np.ndarray]) -> list[Recommendation]:
         """Runs the model on a question and reads the items off its answer."""
-        answer = self._predict(question)
+        answer = self._predict(FILTERED if NEW_ITEMS in question else RECOMMEND, question)
         ids = [_text(item) for item in answer[IDS][0]]
         rows = self._catalogue.rows(ids)
         names = np.where(rows >= 0, self._catalogue.names[rows], "")
