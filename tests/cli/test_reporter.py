@@ -6,6 +6,7 @@ import pytest
 
 from tfrec.cli.reporter import ConsoleReporter, show_metrics
 from tfrec.stages.artifact import produce
+from tfrec.stages.evaluate import EvaluationArtifact
 from tfrec.training.processes import TaskStatus
 
 
@@ -18,14 +19,17 @@ def test_metric_without_a_shopper_to_measure_it_on_prints_as_a_dash(
             "new_to_shopper": {"users": 0, "recall@5": math.nan},
         }
     }
-    evaluation = produce("evaluate", {}, {}, tmp_path / "evaluate", lambda _: {"metrics": metrics})
+    made = produce("evaluate", {}, {}, tmp_path / "evaluate", lambda _: {"metrics": metrics})
+    evaluation = EvaluationArtifact(made.path)
     assert evaluation.manifest.summary["metrics"]["model"]["new_to_shopper"]["recall@5"] is None
 
     show_metrics(SimpleNamespace(evaluation=evaluation))
 
-    rows = [line for line in capsys.readouterr().out.splitlines() if "model" in line]
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if "model" in line]
     cells = [row.strip("│ ").split("│")[-1].strip() for row in rows]
     assert cells == ["0.2500", "-"]
+    assert lines[-2:] == [f"report: {evaluation.report}", f"values: {evaluation.values}"]
 
 
 def task(name: str, state: str, pid: int | None, restarts: int = 0) -> TaskStatus:
