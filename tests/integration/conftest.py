@@ -14,7 +14,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "sku": {"role": "item", **category, "unknown_rows": LONG},
         "shopper": {"role": "user", **category, "lookup": "dynamic", "rows": 500, "min_count": 2},
     }
-    config = shop.write_config(training=cluster, features=long)
+    config = shop.write_config(training=cluster, features=long, serving={"filters": ["aisle"]})
     done = tfrec("run", config)
     assert done.returncode == 0, done.stderr
     return Run(shop, config, done.stdout)

@@ -120,6 +120,10 @@ def test_the_command_line_serves_and_asks(run: Run) -> None:
                   "--weekday", "Monday", "--prepared", prepared)
             for url in (grpc, http)
         ]  # fmt: skip
+        filtered = tfrec(
+            "query", "shop", "--shopper", "user-3", "-k", 50, "--server", grpc, "--json",
+            "--only", "aisle=aisle-1,aisle-4", "--prepared", prepared,
+        )  # fmt: skip
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     finally:
@@ -128,6 +132,9 @@ def test_the_command_line_serves_and_asks(run: Run) -> None:
     over_grpc, over_http = (json.loads(answer.stdout) for answer in answers)
     assert [item["id"] for item in over_grpc] == [item["id"] for item in over_http]
     assert len(over_grpc) == 3
+    # Items stand by their numbers in six aisles; these two hold 40 of the 120.
+    numbers = [int(item["id"].removeprefix("sku-")) for item in json.loads(filtered.stdout)]
+    assert sorted(numbers) == [number for number in range(120) if number % 6 in (1, 4)]
 
 
 def test_a_port_in_use_is_one_clear_line(run: Run, server: ModelServer) -> None:

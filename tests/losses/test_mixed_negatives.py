@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrec.losses import add_uniform_items, in_batch_softmax, mixed_negative_softmax
+from tfrec.losses import in_batch_softmax, mixed_negative_softmax
 
 BATCH, DISTINCT, DIM, ITEMS = 12, 9, 4, 50
 
@@ -40,34 +40,16 @@ def test_without_uniform_draws_it_is_the_in_batch_softmax(batch: dict[str, np.nd
     np.testing.assert_allclose(losses, in_batch_softmax(**batch, draws=30))
 
 
-def test_items_of_the_batch_come_first_and_none_twice() -> None:
-    rows = tf.constant([7, 2, 9], tf.int64)
-
-    added = add_uniform_items(rows, 12, 200, tf.constant([0, 1])).numpy()
-
-    np.testing.assert_array_equal(added[:3], rows)
-    np.testing.assert_array_equal(np.sort(added), np.arange(12))
-
-
-def test_items_are_drawn_evenly_and_by_the_seed() -> None:
-    nothing = tf.zeros([0], tf.int64)
-    drawn = [add_uniform_items(nothing, 8, 4, [0, step]).numpy() for step in range(2000)]
-
-    counts = np.bincount(np.concatenate(drawn), minlength=8) / 2000
-
-    np.testing.assert_allclose(counts, 1 - (7 / 8) ** 4, rtol=0.1)
-    np.testing.assert_array_equal(add_uniform_items(nothing, 8, 4, [0, 5]), drawn[5])
-
-
 def test_items_that_are_never_bought_fall_only_with_uniform_draws() -> None:
     """The scores of 6 bought items and 6 that never are, learned from their purchases alone."""
     random = np.random.default_rng(0)
 
     def learn(uniform_draws: int) -> np.ndarray:
         table = tf.Variable(tf.zeros([12, 1]))
-        for step in range(100):
-            rows, positives = tf.unique(random.integers(6, size=8))
-            rows = add_uniform_items(rows, 12, uniform_draws, [0, step])
+        for _ in range(100):
+            bought, drawn = random.integers(6, size=8), random.integers(12, size=uniform_draws)
+            rows, places = tf.unique(np.r_[bought, drawn])
+            positives = places[:8]
             shares = tf.where(rows < 6, 1 / 6, 0.0)
             with tf.GradientTape() as tape:
                 candidates = tf.gather(table, rows)

@@ -5,7 +5,15 @@ import tensorflow as tf
 from tfrec.retrieval import measure
 from tfrec.retrieval.brute_force import BruteForce
 from tfrec.retrieval.index import NO_ITEM
-from tfrec.retrieval.measure import first_items, measure_latency, measure_memory, measure_recall
+from tfrec.retrieval.measure import (
+    first_items,
+    measure_filtered,
+    measure_latency,
+    measure_memory,
+    measure_recall,
+)
+from tfrec.retrieval.partitioned import Partitioned
+from tfrec.retrieval.scann_index import Scann
 from tfrec.retrieval.scored import Scored
 
 
@@ -64,3 +72,32 @@ def test_memory_is_that_of_all_variables() -> None:
 
     assert measure_memory(Holds()) == pytest.approx((5000 * (1 + 4) + 6) / 1e6)
     assert measure_memory(BruteForce(np.ones([100, 4], np.float32))) == pytest.approx(1600 / 1e6)
+
+
+def test_only_the_exact_items_that_there_are_count() -> None:
+    exact = np.array([[4, 2, NO_ITEM], [1, NO_ITEM, NO_ITEM]])
+    found = np.array([[2, NO_ITEM, NO_ITEM], [1, NO_ITEM, NO_ITEM]])
+
+    assert measure_recall(found, exact) == pytest.approx(2 / 3)
+
+
+def test_filters_are_measured_from_half_of_the_items_to_one_in_a_hundred(
+    clusters: np.ndarray, near_items: np.ndarray, partitioned: Partitioned, scann: Scann
+) -> None:
+    exact = BruteForce(clusters)
+    for index in (partitioned, scann):
+        index.probe([(20, 16)], rescored=4.0)
+        measured = measure_filtered(index, exact, clusters, near_items, 20)
+
+        assert [(one.share, one.alike) for one in measured] == [
+            (share, alike) for share in (0.5, 0.2, 0.1, 0.05, 0.01) for alike in (False, True)
+        ]
+        assert min(one.recall for one in measured) > 0.9
+        assert min(one.milliseconds for one in measured) > 0
+
+
+def test_a_filter_that_leaves_fewer_items_than_are_wanted_is_measured_by_those() -> None:
+    vectors = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    index = BruteForce(vectors)
+
+    assert {one.recall for one in measure_filtered(index, index, vectors, vectors, 30)} == {1.0}

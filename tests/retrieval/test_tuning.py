@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfrec.config import validate
 from tfrec.errors import UserError
 from tfrec.retrieval import tuning
 from tfrec.retrieval.brute_force import BruteForce
@@ -232,3 +233,8 @@ def test_pareto_front_is_what_no_other_beats_in_both() -> None:
     expected = {one[5:7] for one in measured if not beaten(one)}
     assert [one[5:7] for one in front] == sorted(expected, key=lambda pair: pair[1])
     assert pareto_front([]) == []
+
+
+def test_kind_that_the_server_cannot_load_is_refused() -> None:
+    with pytest.raises(UserError, match=r"kind scann needs operations that tensorflow_serving has"):
+        validate(IndexConfig, {"kind": "scann", "runs_on": "tensorflow_serving"}, "index")

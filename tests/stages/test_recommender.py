@@ -14,10 +14,11 @@ from tfrec.data.events import USER
 from tfrec.data.prepared import PreparedData
 from tfrec.data.queries import LAST_TIME
 from tfrec.errors import UserError
+from tfrec.retrieval.filters import NEW_ITEMS
 from tfrec.serving import Client, ModelServer
-from tfrec.serving.export import EXCLUDE, IDS, RECOMMEND, SCORES, K
+from tfrec.serving.export import EXCLUDE, FILTERED, IDS, RECOMMEND, SCORES, K
 from tfrec.stages.artifact import Artifact, Manifest
-from tfrec.stages.recommender import Recommender
+from tfrec.stages.recommender import Recommender, Wanted
 
 MOMENT = datetime(2020, 9, 12, 6)  # A Saturday, in UTC.
 ONE, SEVERAL = [None], [None, None]
@@ -38,8 +39,31 @@ INPUTS = {
 }
 
 
+CONDITIONS = {
+    name: tf.TensorSpec(shape, dtype, name)
+    for name, shape, dtype in [
+        ("only_kind", SEVERAL, tf.string),
+        ("least_cost", ONE, tf.float32),
+        ("most_cost", ONE, tf.float32),
+        (NEW_ITEMS, [], tf.int32),
+    ]
+}
+
+
 class TellsItsInputs(tf.Module):
-    """Recommends one item again and again; its scores are genres, the price or -1, and style."""
+    """Recommends one item again and again; its scores are genres, the price or -1, and style.
+
+    With conditions they are wanted kinds, the bounds of cost or -1, and the new items wanted.
+    """
+
+    @tf.function(input_signature=[{**INPUTS, **CONDITIONS}])
+    def recommend_filtered(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        kinds = tf.math.count_nonzero(inputs["only_kind"] != "", axis=1, dtype=tf.float32)
+        bounds = (inputs[name] for name in ("least_cost", "most_cost"))
+        new = tf.fill(tf.shape(kinds), tf.cast(inputs[NEW_ITEMS], tf.float32))
+        told = (kinds, *(tf.where(tf.math.is_nan(bound), -1.0, bound) for bound in bounds), new)
+        scores = tf.stack(told, axis=1)
+        return {IDS: tf.fill(tf.shape(scores), "a"), SCORES: scores}
 
     @tf.function(input_signature=[INPUTS])
     def recommend(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -90,7 +114,7 @@ def bundle(prepared: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A bundle of a model that tells what it got."""
     path = tmp_path_factory.mktemp("bundle")
     module = TellsItsInputs()
-    signatures = {RECOMMEND: module.recommend}
+    signatures = {RECOMMEND: module.recommend, FILTERED: module.recommend_filtered}
     tf.saved_model.save(module, str(path / "shop" / "1"), signatures=signatures)
     write_artifact(path, name="shop", version=1, prepared=str(prepared.path))
     return path
@@ -208,3 +232,40 @@ def test_both_protocols_carry_numbers_vectors_and_missing_ones_as_the_process_do
 
     assert [[item.score for item in items] for items in answers] == [scores] * 2
     assert answers[0][0].name == "the a"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "scores"),
+    [
+        (Wanted(only={"kind": ["tea", "jam"]}), [2, -1, -1, 0]),
+        (Wanted(least={"cost": 2.5}, most={"cost": 9}), [0, 2.5, 9, 0]),
+        (Wanted(new_items=3), [0, -1, -1, 3]),
+    ],
+)
+def test_what_is_wanted_is_asked_of_the_filtered_signature(
+    local: Recommender, remote: Recommender, wanted: Wanted, scores: list[float]
+) -> None:
+    for asked in (local, remote):
+        items = asked.recommend(k=1, moment=MOMENT, wanted=wanted, shopper="ann")
+        assert [item.score for item in items] == scores
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (Wanted(only={"colour": ["red"]}), r"^only_colour: the bundle filters by least_cost, "),
+        (Wanted(least={"cost": "cheap"}), r"^least_cost: 'cheap' is no number"),  # type: ignore
+    ],
+)
+def test_what_cannot_be_wanted_is_refused_by_name(
+    local: Recommender, wanted: Wanted, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        local.recommend(k=1, wanted=wanted, shopper="ann")
+
+
+def test_bundle_without_filters_says_how_to_get_them(prepared: Artifact) -> None:
+    plain = Recommender(lambda *_: {}, {RECOMMEND: {}}, prepared)
+
+    with pytest.raises(UserError, match=r"^new_items: .* filters by nothing; .* serving.filters "):
+        plain.recommend(k=1, wanted=Wanted(new_items=1))

@@ -82,6 +82,8 @@ def query(
         started = time.perf_counter()
         items = recommender.answer(question)
         milliseconds = (time.perf_counter() - started) * 1000
+    if len(items) < k:
+        click.echo(f"{len(items)} of {k}: no other item passes", err=True)
     if as_json:
         click.echo(json.dumps([item._asdict() for item in items]))
         return
@@ -89,8 +91,6 @@ def query(
     for place, item in enumerate(items, 1):
         table.add_row(str(place), item.id, item.name, f"{item.score:.4f}")
     Console().print(table)
-    if len(items) < k:
-        click.echo(f"{len(items)} of {k}: no other item passes", err=True)
 
 
 def _pairs(option: str, given: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -13,12 +13,11 @@ from tfrec.losses.lambda_rank import lambda_rank
 from tfrec.losses.list_mle import list_mle
 from tfrec.losses.list_net import list_net
 from tfrec.losses.log_q import log_q
-from tfrec.losses.mixed_negatives import add_uniform_items, mixed_negative_softmax
+from tfrec.losses.mixed_negatives import mixed_negative_softmax
 from tfrec.losses.sampled_softmax import sampled_softmax
 
 __all__ = [
     "StreamingFrequency",
-    "add_uniform_items",
     "binary_cross_entropy",
     "bpr",
     "calibrated_ranking",

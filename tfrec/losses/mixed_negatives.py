@@ -6,24 +6,6 @@ from tfrec.losses.dot_softmax import dot_softmax
 from tfrec.losses.log_q import log_q
 
 
-def add_uniform_items(
-    rows: tf.Tensor, items: int, uniform_draws: int, seed: tf.Tensor
-) -> tf.Tensor:
-    """Adds items of the catalogue to those of a batch, each as likely as any other.
-
-    Args:
-      rows: `[distinct]` int64, the batch's items.
-      items: items of the catalogue.
-      uniform_draws: how often to draw, with repetition; what the batch has comes in once.
-      seed: `[2]` int; another one at each step, and on each replica.
-
-    Returns:
-      `[distinct + added]` int64, distinct; `rows` come first.
-    """
-    drawn = tf.random.stateless_uniform([uniform_draws], seed, maxval=items, dtype=tf.int64)
-    return tf.unique(tf.concat([rows, drawn], 0))[0]
-
-
 def mixed_negative_softmax(
     queries: tf.Tensor,
     candidates: tf.Tensor,
@@ -45,11 +27,11 @@ def mixed_negative_softmax(
 
     Args:
       queries: `[batch, dim]`.
-      candidates: `[distinct, dim]`, one row for each item that `add_uniform_items` returns.
+      candidates: `[distinct, dim]`, one row for each item of the batch or drawn.
       positives: `[batch]` int, each query's row of `candidates`.
       sampling_probability: `[distinct]`, each item's share `p_c` of all training examples, or 0.
       items: items of the catalogue.
-      uniform_draws: how often `add_uniform_items` drew, on all replicas that share candidates.
+      uniform_draws: how often an item was drawn uniformly, on all replicas that share candidates.
       temperature: divides the scores; above 0.
       draws: examples whose items are the candidates, where they are not those of `queries` alone.
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tfrec.config import Section
 
@@ -40,3 +40,12 @@ class IndexConfig(Section):
     kind: Literal["auto", "brute_force", "partitioned", "scann"] = "auto"
     runs_on: Literal["tfrec", "tensorflow_serving"] = "tfrec"
     promise: Promise = Promise()
+
+    @model_validator(mode="after")
+    def _kind_runs_there(self) -> "IndexConfig":
+        if self.kind == "scann" and self.runs_on == "tensorflow_serving":
+            raise ValueError(
+                "kind scann needs operations that tensorflow_serving has not; take partitioned, or "
+                "runs_on: tfrec"
+            )
+        return self

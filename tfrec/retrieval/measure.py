@@ -1,8 +1,8 @@
 """What an index gives up for its speed, and what that speed is."""
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +11,8 @@ from tfrec.retrieval.index import Index
 
 _MEASURED_TOGETHER = 256
 _TIMED_QUERIES = 100
+_FILTERED_QUERIES = 64
+_SHARES = (0.5, 0.2, 0.1, 0.05, 0.01)
 
 
 def first_items(index: Index, queries: np.ndarray, k: int) -> np.ndarray:
@@ -35,13 +37,13 @@ def measure_recall(found: np.ndarray, exact: np.ndarray) -> float:
 
     Args:
       found: `[n, k]` distinct rows, or `NO_ITEM`.
-      exact: `[n, k]` rows.
+      exact: `[n, k]` rows, or `NO_ITEM`.
 
     Returns:
       The mean over all queries, in [0, 1].
     """
     queries = np.arange(len(exact))[:, np.newaxis] * (1 + max(exact.max(), found.max()))
-    wanted = (queries + exact).ravel()
+    wanted = (queries + exact)[exact >= 0]
     given = (queries + found)[found >= 0]
     return float(np.isin(wanted, given).mean())
 
@@ -65,6 +67,68 @@ def measure_latency(index: Index, queries: np.ndarray, k: int) -> float:
         search(query)
         seconds.append(time.perf_counter() - started)
     return float(np.median(seconds[1:])) * 1000
+
+
+class Filtered(NamedTuple):
+    """What a search finds and takes where only some items are allowed.
+
+    Attributes:
+      share: of the catalogue that is allowed.
+      alike: whether these are the items most like one of them, as those of a category are; else
+        they are drawn.
+      recall: share of the exact first items that are found.
+      milliseconds: median time of a search for one query.
+    """
+
+    share: float
+    alike: bool
+    recall: float
+    milliseconds: float
+
+
+def measure_filtered(
+    index: Index, exact: Index, embeddings: np.ndarray, queries: np.ndarray, k: int
+) -> list[Filtered]:
+    """Measures searches with filters that let through fewer and fewer items.
+
+    Args:
+      index: what to measure.
+      exact: exact search of the same items.
+      embeddings: `[items, dim]` float32.
+      queries: `[n, dim]` vectors of queries; the first 64 are asked, each with its own filter.
+      k: how many items are wanted.
+    """
+    random = np.random.default_rng(0)
+    found = []
+    for share in _SHARES:
+        for alike in (False, True):
+            asked = []
+            for query in queries[:_FILTERED_QUERIES]:
+                likeness = random.random(len(embeddings))
+                if alike:
+                    likeness = embeddings @ embeddings[random.integers(len(embeddings))]
+                allowed = likeness >= np.quantile(likeness, 1 - share)
+                asked.append((tf.constant(query[np.newaxis]), tf.constant(allowed[np.newaxis])))
+            rows, seconds = _filtered_items(index, asked, k)
+            recall = measure_recall(rows, _filtered_items(exact, asked, k)[0])
+            found.append(Filtered(share, alike, round(recall, 4), round(seconds * 1000, 3)))
+    return found
+
+
+def _filtered_items(
+    index: Index, asked: Sequence[tuple[tf.Tensor, tf.Tensor]], k: int
+) -> tuple[np.ndarray, float]:
+    """The items found, `[n, k]`, and the median time of a search."""
+    search = tf.function(
+        lambda query, allowed: index.search_allowed(query, k, allowed)[0], autograph=False
+    ).get_concrete_function(*(tf.TensorSpec(one.shape, one.dtype) for one in asked[0]))
+    rows, seconds = [], []
+    search(*asked[0])
+    for query, allowed in asked:
+        started = time.perf_counter()
+        rows.append(search(query, allowed))
+        seconds.append(time.perf_counter() - started)
+    return np.concatenate([one.numpy() for one in rows]), float(np.median(seconds))
 
 
 def measure_memory(index: Index) -> float:

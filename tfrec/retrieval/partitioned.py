@@ -53,8 +53,8 @@ class Partitioned(ProbingIndex):
         owners = [nearest(embeddings, centroids)]
         if self.copies == 2:
             owners.append(second_nearest(embeddings, centroids, owners[0]))
-        self._embeddings = tf.Variable(embeddings, trainable=False)
-        self._centroids = tf.Variable(centroids, trainable=False)
+        self._embeddings, self._owners = _held(embeddings), _held(owners[0].astype(np.int32))
+        self._centroids = _held(centroids)
         self._lay_out(embeddings, centroids, np.stack(owners))
 
     def _lay_out(self, embeddings: np.ndarray, centroids: np.ndarray, owners: np.ndarray) -> None:
@@ -87,8 +87,16 @@ class Partitioned(ProbingIndex):
     def _nearest_of(
         self, query: tf.Tensor, allowed: tf.Tensor, left: tf.Tensor, k: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        bases, partitions = self._probe(query[tf.newaxis], self._fetched(k, left))
-        return self._search(query, bases[0], partitions[0], k, allowed)
+        """Searches partitions until they hold as many allowed items as a search holds items."""
+        there = tf.math.unsorted_segment_sum(
+            tf.cast(allowed, tf.int32), self._owners, self.partitions
+        )
+        scores = tf.linalg.matvec(self._centroids, query)
+        scores, partitions = tf.math.top_k(tf.where(there > 0, scores, -np.inf), self.partitions)
+        before = tf.cumsum(tf.gather(there, partitions), exclusive=True)
+        wanted = self._partitions_for(k) * -(-self.items // self.partitions)
+        number = tf.math.count_nonzero(before < tf.minimum(wanted, left), dtype=tf.int32)
+        return self._search(query, scores[:number], partitions[:number], k, allowed)
 
     def _vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._embeddings, rows)

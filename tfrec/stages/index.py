@@ -12,7 +12,9 @@ from tfrec.data.prepared import PreparedData
 from tfrec.data.query_set import QuerySet
 from tfrec.evaluation.embedding_ranker import EmbeddingRanker
 from tfrec.models.signatures import EMBEDDING, SCORE_CATALOGUE
+from tfrec.retrieval.brute_force import BruteForce
 from tfrec.retrieval.config import IndexConfig, Promise
+from tfrec.retrieval.measure import measure_filtered
 from tfrec.retrieval.saving import save_index
 from tfrec.retrieval.scored import Scored
 from tfrec.retrieval.tuning import choose_kind, tune
@@ -105,16 +107,21 @@ def index(
             reporter.step("tuning its twin in TensorFlow's own ops")
             twin = tune("partitioned", embeddings, vectors, _without_ceilings(promise), show)
             save_index(twin.index, embeddings.shape[1], artifact.twin)
+        reporter.step("measuring searches with filters")
+        k = min(promise.k, len(embeddings))
+        exact = BruteForce(embeddings)
+        filtered = measure_filtered(tuned.index, exact, embeddings, vectors, k)
         return {
             "items": len(embeddings),
             "dim": embeddings.shape[1],
             "kind": kind,
-            f"recall@{min(promise.k, len(embeddings))}": tuned.chosen.recall,
+            f"recall@{k}": tuned.chosen.recall,
             "milliseconds_per_query": tuned.chosen.milliseconds,
             "megabytes": tuned.chosen.megabytes,
             "measured_on_queries": len(vectors),
             "chosen": tuned.chosen._asdict(),
             "measured": [one._asdict() for one in tuned.measured],
+            "filtered": [one._asdict() for one in filtered],
             "zero_vectors": zeros,
         }
 
