@@ -13,7 +13,7 @@ from tfrec.stages.experiment import Experiment
 def test_a_model_that_is_not_blessed_is_not_pushed_and_the_rule_is_named(
     shop: Shop, tmp_path: Path
 ) -> None:
-    rules = [{"metric": "recall@10", "over": "popularity"}]
+    rules = [{"metric": "recall@5", "over": "popularity"}]
     config = {**shop.config(evaluation={"bless": rules}), "runs": str(tmp_path / "runs")}
     file = tmp_path / "shop.yaml"
     file.write_text(yaml.safe_dump(config))

@@ -239,7 +239,7 @@ def test_what_a_task_calls_a_mistake_of_the_user_is_passed_on(stage: Stage) -> N
 def test_workers_in_step_start_again_together(stage: Stage) -> None:
     stage.play(
         cluster(strategy="multi_worker_mirrored"),
-        worker_0=["live()", "tell(9)"],
+        worker_0=["live()", "live('worker-1.start-1'); tell(9)"],
         worker_1=["live('worker-0.start-0'); die()", "live()"],
     )
 
