@@ -36,7 +36,7 @@ from tfrec.data.query_set import QuerySet
 from tfrec.evaluation.embedding_ranker import EmbeddingRanker
 from tfrec.retrieval.brute_force import BruteForce
 from tfrec.retrieval.config import Kind, Promise
-from tfrec.retrieval.measure import first_items, measure_memory, measure_recall
+from tfrec.retrieval.measure import first_items, measure_memory, measure_recall, traced
 from tfrec.retrieval.tuning import tune
 from tfrec.stages.experiment import Experiment
 
@@ -86,7 +86,7 @@ def measure(
 ) -> None:
     """Builds all sides, lets them answer in turn, and prints a table and a line of JSON."""
     print(f"{name}: {len(vectors):,} items of {vectors.shape[1]} floats", flush=True)
-    exact = first_items(BruteForce(vectors), queries, K)
+    exact = first_items(traced(BruteForce(vectors), vectors.shape[1]), queries, K)
     sides = {}
     for side_name, build in (
         ("brute force", lambda: ours("brute_force", vectors, queries)),

@@ -11,6 +11,7 @@ from tfrec.retrieval.measure import (
     measure_latency,
     measure_memory,
     measure_recall,
+    traced,
 )
 from tfrec.retrieval.partitioned import Partitioned
 from tfrec.retrieval.scann_index import Scann
@@ -46,7 +47,7 @@ def test_first_items_of_many_queries_come_from_several_batches() -> None:
     random = np.random.default_rng(0)
     vectors, queries = (random.normal(size=(n, 8)).astype(np.float32) for n in (50, 600))
 
-    found = first_items(BruteForce(vectors), queries, k=3)
+    found = first_items(traced(BruteForce(vectors), vectors.shape[1]), queries, k=3)
 
     assert found.tolist() == np.argsort(-queries @ vectors.T, axis=1)[:, :3].tolist()
 
@@ -56,7 +57,7 @@ def test_latency_is_measured_per_query(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(float(second) for second in range(100))
     monkeypatch.setattr(measure.time, "perf_counter", lambda: next(clock))
 
-    milliseconds = measure_latency(index, np.eye(4, dtype=np.float32)[:3], k=2)
+    milliseconds = measure_latency(traced(index, 4), np.eye(4, dtype=np.float32)[:3], k=2)
 
     assert milliseconds == 1000.0
     assert next(clock) == 2 * (1 + 3)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfrec.retrieval.brute_force import BruteForce
 from tfrec.retrieval.clustering import train_centroids
-from tfrec.retrieval.measure import first_items, measure_recall
+from tfrec.retrieval.measure import first_items, measure_recall, traced
 from tfrec.retrieval.partitioned import Partitioned
 
 K = 20
@@ -63,12 +63,13 @@ def test_second_copy_finds_items_at_borders_that_twice_the_partitions_miss(
     distances = np.square(centroids).sum(1) - 2 * clusters @ centroids.T
     first, second = np.sort(distances, axis=1)[:, :2].T
     at_border = clusters[np.argsort(second - first)[:300]]
-    exact = first_items(BruteForce(clusters), at_border, K)
+    exact = first_items(traced(BruteForce(clusters), clusters.shape[1]), at_border, K)
 
     partitioned.probe([(K, 2)], rescored=4)
     copied.probe([(K, 1)], rescored=4)
     once, twice = (
-        measure_recall(first_items(index, at_border, K), exact) for index in (partitioned, copied)
+        measure_recall(first_items(traced(index, clusters.shape[1]), at_border, K), exact)
+        for index in (partitioned, copied)
     )
 
     assert 1 - twice < (1 - once) / 4

@@ -20,6 +20,7 @@ from tfrec.data.config import DataConfig
 from tfrec.data.prepared import PreparedData
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
+from tfrec.serving.servable import Servable
 from tfrec.stages.export import ServingBundle
 from tfrec.stages.prepare import prepare
 from tfrec.stages.recommend import RecommendedTable, recommend
@@ -217,6 +218,22 @@ def test_what_was_chosen_before_can_be_left_out(
     assert_as_asked_one_by_one(lists, recommender, questions, k=110)
     assert any(len(items) < 110 for items in lists.values()), "no list is short"
     assert table.rows == sum(map(len, lists.values()))
+
+
+def test_nothing_is_sent_as_excluded_where_nothing_is(
+    bundle: ServingBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths, run = set(), Servable.run
+
+    def spy(self: Servable, signature: Any, inputs: Any, *rest: Any) -> Any:
+        widths.add(inputs[module.EXCLUDE].shape[1])
+        return run(self, signature, inputs, *rest)
+
+    monkeypatch.setattr(Servable, "run", spy)
+
+    recommend(bundle, tmp_path / "out", k=1)
+
+    assert widths == {0}
 
 
 def test_batches_are_smaller_where_more_is_excluded() -> None:

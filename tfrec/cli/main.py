@@ -15,6 +15,7 @@ from tfrec.cli.features import features
 from tfrec.cli.measure import measure
 from tfrec.cli.plan import plan
 from tfrec.cli.query import query
+from tfrec.cli.recommend import recommend
 from tfrec.cli.serve import serve
 from tfrec.cli.stages import STAGE_COMMANDS, run
 from tfrec.cli.tune import tune
@@ -34,7 +35,10 @@ def cli() -> None:
     """
 
 
-for command in (run, *STAGE_COMMANDS, plan, tune, serve, query, data, datasets, features, measure):
+for command in (
+    *(run, *STAGE_COMMANDS, plan, tune, serve, query, recommend),
+    *(data, datasets, features, measure),
+):
     cli.add_command(command)
 
 

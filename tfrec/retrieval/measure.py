@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,21 +15,38 @@ _FILTERED_QUERIES = 64
 _SHARES = (0.5, 0.2, 0.1, 0.05, 0.01)
 
 
-def first_items(index: Index, queries: np.ndarray, k: int) -> np.ndarray:
+Search = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""Vectors of queries `[n, dim]` and `k` -> rows `[n, k]`."""
+
+
+def traced(index: Index, dim: int) -> Search:
+    """Makes a graph of an index's search, as a bundle holds one.
+
+    Args:
+      index: what to search; how much of it is searched may still change.
+      dim: floats of a query.
+    """
+    search = tf.function(lambda queries, k: index.search(queries, k)[0], autograph=False)
+    # One trace for each index is no mistake, of which TensorFlow would warn in a call.
+    return search.get_concrete_function(
+        tf.TensorSpec([None, dim], tf.float32), tf.TensorSpec([], tf.int32)
+    )
+
+
+def first_items(search: Search, queries: np.ndarray, k: int) -> np.ndarray:
     """Searches for many queries.
 
     Args:
-      index: what to search.
+      search: the graph of an index's search; see `traced`.
       queries: `[n, dim]` vectors.
       k: how many items are wanted.
 
     Returns:
       `[n, k]` int64 rows.
     """
-    search = _traced(index, k, [None, queries.shape[1]])
     starts = range(0, len(queries), _MEASURED_TOGETHER)
     batches = (tf.constant(queries[start : start + _MEASURED_TOGETHER]) for start in starts)
-    return np.concatenate([search(batch)[0].numpy() for batch in batches])
+    return np.concatenate([search(batch, tf.constant(k)).numpy() for batch in batches])
 
 
 def measure_recall(found: np.ndarray, exact: np.ndarray) -> float:
@@ -48,23 +65,22 @@ def measure_recall(found: np.ndarray, exact: np.ndarray) -> float:
     return float(np.isin(wanted, given).mean())
 
 
-def measure_latency(index: Index, queries: np.ndarray, k: int) -> float:
+def measure_latency(search: Search, queries: np.ndarray, k: int) -> float:
     """Measures the median time of a search for one query, in milliseconds.
 
     Args:
-      index: what to measure.
+      search: the graph of an index's search; see `traced`.
       queries: `[n, dim]` vectors of queries; the first hundred are asked.
       k: how many items are asked for.
 
     Returns:
       The median, after one search that is not counted.
     """
-    search = _traced(index, k, [1, queries.shape[1]])
     seconds = []
     for number in range(-1, min(len(queries), _TIMED_QUERIES)):
         query = tf.constant(queries[[max(number, 0)]])
         started = time.perf_counter()
-        search(query)
+        search(query, tf.constant(k))
         seconds.append(time.perf_counter() - started)
     return float(np.median(seconds[1:])) * 1000
 
@@ -140,10 +156,3 @@ def measure_memory(index: Index) -> float:
         for variable in index.variables
     ]
     return sum(sizes) / 1e6
-
-
-def _traced(index: Index, k: int, shape: list[int | None]) -> Callable[..., Any]:
-    """The graph of a search for `k` items by queries of a shape."""
-    search = tf.function(lambda queries: index.search(queries, k), autograph=False)
-    # One trace for each index is no mistake, of which TensorFlow would warn in a call.
-    return search.get_concrete_function(tf.TensorSpec(shape, tf.float32))

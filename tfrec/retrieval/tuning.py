@@ -13,10 +13,12 @@ from tfrec.retrieval.brute_force import BruteForce
 from tfrec.retrieval.config import IndexConfig, Kind, Promise
 from tfrec.retrieval.index import Index
 from tfrec.retrieval.measure import (
+    Search,
     first_items,
     measure_latency,
     measure_memory,
     measure_recall,
+    traced,
 )
 from tfrec.retrieval.partitioned import Partitioned
 from tfrec.retrieval.probing import ProbingIndex
@@ -104,11 +106,12 @@ def tune(
       UserError: if no setting keeps the promise, or the vectors cannot be indexed.
     """
     k = min(promise.k, len(embeddings))
-    exact = BruteForce(embeddings)
+    exact_index = BruteForce(embeddings)
+    exact = traced(exact_index, embeddings.shape[1])
     asked = _Asked(queries, {k: first_items(exact, queries, k)})
     if kind == "brute_force":
-        only = asked.measure(exact, kind, "", k)
-        return Tuned(exact, _kept([only], promise), (only,))
+        only = asked.measure(exact_index, exact, kind, "", k)
+        return Tuned(exact_index, _kept([only], promise), (only,))
     builds = list(_builds(kind, embeddings))
     indexes: dict[Measurement, ProbingIndex] = {}
     for number, (setting, build) in enumerate(builds):
@@ -153,11 +156,18 @@ class _Asked:
     queries: np.ndarray
     exact: dict[int, np.ndarray]
 
-    def recall(self, index: Index, k: int) -> float:
-        return measure_recall(first_items(index, self.queries, k), self.exact[k])
+    def recall(self, search: Search, k: int) -> float:
+        return measure_recall(first_items(search, self.queries, k), self.exact[k])
 
     def measure(
-        self, index: Index, kind: Kind, setting: str, k: int, probed: int = 1, rescored: float = 1
+        self,
+        index: Index,
+        search: Search,
+        kind: Kind,
+        setting: str,
+        k: int,
+        probed: int = 1,
+        rescored: float = 1,
     ) -> Measurement:
         partitions = index.partitions if isinstance(index, ProbingIndex) else 1
         return Measurement(
@@ -166,8 +176,8 @@ class _Asked:
             setting,
             probed,
             rescored,
-            recall=round(self.recall(index, k), 4),
-            milliseconds=round(measure_latency(index, self.queries, k), 3),
+            recall=round(self.recall(search, k), 4),
+            milliseconds=round(measure_latency(search, self.queries, k), 3),
             megabytes=round(measure_memory(index), 3),
         )
 
@@ -176,11 +186,12 @@ def _tried(
     index: ProbingIndex, kind: Kind, setting: str, asked: _Asked, k: int, recall: float
 ) -> Iterator[Measurement]:
     """Measures an index with more and more partitions searched, until it reaches the recall."""
+    search = traced(index, asked.queries.shape[1])
     for rescored in _RESCORED[kind]:
         before = -math.inf
         for probed in _numbers(index.partitions, index.fewest(k)):
             index.probe([(k, probed)], rescored)
-            one = asked.measure(index, kind, setting, k, probed, rescored)
+            one = asked.measure(index, search, kind, setting, k, probed, rescored)
             yield one
             least = min(_LEAST_GAIN, _LEAST_SHARE * (recall - before))
             if one.recall >= recall or one.recall < before + least:
@@ -223,7 +234,7 @@ def _kept(measured: Sequence[Measurement], promise: Promise) -> Measurement:
 
 def _longer_lists(
     index: ProbingIndex,
-    exact: BruteForce,
+    exact: Search,
     asked: _Asked,
     chosen: Measurement,
     k: int,
@@ -232,12 +243,13 @@ def _longer_lists(
     """How many partitions longer lists take to keep the promised recall too."""
     numbers = [(k, chosen.probed)]
     some = _Asked(asked.queries[:_LONG_QUERIES], {})
+    search = traced(index, some.queries.shape[1])
     for length in (k * times for times in _LONGER if k * times <= index.items):
         some.exact[length] = first_items(exact, some.queries, length)
         fewest = max(numbers[-1][1], index.fewest(length))
         for probed in _numbers(index.partitions, fewest):
             index.probe([(length, probed)], chosen.rescored)
-            if some.recall(index, length) >= recall:
+            if some.recall(search, length) >= recall:
                 break
         numbers.append((length, probed))
     return numbers
