@@ -255,7 +255,7 @@ def test_what_is_wanted_is_asked_of_the_filtered_signature(
     ("wanted", "message"),
     [
         (Wanted(only={"colour": ["red"]}), r"^only_colour: the bundle filters by least_cost, "),
-        (Wanted(least=dict.fromkeys(["cost"], CHEAP)), r"^least_cost: 'cheap' is no number"),
+        (Wanted(least={"cost": CHEAP}), r"^least_cost: 'cheap' is no number"),
     ],
 )
 def test_what_cannot_be_wanted_is_refused_by_name(
