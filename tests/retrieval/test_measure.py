@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -55,7 +57,7 @@ def test_first_items_of_many_queries_come_from_several_batches() -> None:
 def test_latency_is_measured_per_query(monkeypatch: pytest.MonkeyPatch) -> None:
     index = BruteForce(tf.eye(4))
     clock = iter(float(second) for second in range(100))
-    monkeypatch.setattr(measure.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(measure, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
 
     milliseconds = measure_latency(traced(index, 4), np.eye(4, dtype=np.float32)[:3], k=2)
 

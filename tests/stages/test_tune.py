@@ -2,6 +2,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -310,7 +311,8 @@ def test_tuning_without_a_value_says_the_last_error(
 def test_no_trial_begins_when_the_time_is_over(
     content: Content, runs: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tune_stage.time, "monotonic", lambda: 40.0 * len(runs))
+    clock = SimpleNamespace(monotonic=lambda: 40.0 * len(runs))
+    monkeypatch.setattr(tune_stage, "time", clock)
     reporter = Listening()
 
     tune(set_tuning(content, timeout="1m"), reporter)
