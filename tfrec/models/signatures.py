@@ -16,7 +16,8 @@ from tfrec.models.ranking import RankingTemplate
 from tfrec.models.retrieval import RetrievalTemplate
 
 EMBEDDING, SCORES, ITEMS = "embedding", "scores", "items"
-EMBED_QUERY, SCORE_CATALOGUE, RANK = "embed_query", "score_catalogue", "rank"
+EMBED_QUERY, EMBED_ITEM = "embed_query", "embed_item"
+SCORE_CATALOGUE, RANK = "score_catalogue", "rank"
 _EXAMPLES = tf.TensorSpec([None], tf.string, "examples")
 
 

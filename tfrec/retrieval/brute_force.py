@@ -20,11 +20,17 @@ class BruteForce(VectorIndex):
         self._embeddings = tf.Variable(embeddings, trainable=False)
 
     def _nearest(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        scores, ids = tf.math.top_k(tf.matmul(queries, self._embeddings, transpose_b=True), k)
+        scores, ids = tf.math.top_k(self._scores(queries), k)
         return tf.cast(ids, tf.int64), scores
+
+    def _nearest_of(
+        self, query: tf.Tensor, allowed: tf.Tensor, left: tf.Tensor, k: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        ids, scores = self.search_exact(query[tf.newaxis], k, allowed[tf.newaxis])
+        return ids[0], scores[0]
+
+    def _scores(self, queries: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(queries, self._embeddings, transpose_b=True)
 
     def _vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._embeddings, rows)
-
-    def _fetched(self, k: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
-        return tf.constant(self.items)

@@ -7,6 +7,8 @@ import pyarrow as pa
 import tensorflow as tf
 
 from tfrec.errors import UserError
+from tfrec.retrieval.categories import Categories
+from tfrec.retrieval.cells import Cells
 from tfrec.retrieval.index import NO_ITEM
 
 ONLY, LEAST, MOST = "only_", "least_", "most_"
@@ -18,28 +20,29 @@ NEW_ITEMS = "new_items"
 class ItemFilter(tf.Module):
     """What the items of a catalogue are, so that a request can say which ones it wants.
 
-    Attributes:
-      items: number of items.
-      new: `[items]` bool, the items that count as new.
+    Where items change it speaks of cells: of all items by row first, and of the slots then.
     """
 
-    def __init__(self, table: pa.Table, features: Sequence[str], new: np.ndarray) -> None:
+    def __init__(
+        self, table: pa.Table, features: Sequence[str], new: np.ndarray, slots: int = 0
+    ) -> None:
         """Takes the features to filter by.
 
         Args:
           table: the catalogue; see `Catalogue.table`.
           features: names of its categories, lists of categories and numbers.
-          new: `[items]` bool.
+          new: `[items]` bool, the items that count as new.
+          slots: how many changes of items there is room for.
 
         Raises:
           UserError: if a feature is not in the table, or is neither.
         """
         super().__init__()
-        self.items = table.num_rows
-        self.new = tf.Variable(new, trainable=False)
+        self._slots = slots
+        self._new = Cells(new, slots)
         known = [name for name in table.column_names if not name.startswith("_")]
-        self._categories: dict[str, _Categories] = {}
-        self._numbers: dict[str, tf.Variable] = {}
+        self._categories: dict[str, Categories] = {}
+        self._numbers: dict[str, Cells] = {}
         for name in features:
             if name not in known:
                 raise UserError(
@@ -49,12 +52,12 @@ class ItemFilter(tf.Module):
             column = table[name].combine_chunks()
             kind = column.type.value_type if pa.types.is_list(column.type) else column.type
             if pa.types.is_string(kind):
-                self._categories[name] = _Categories(column)
+                self._categories[name] = Categories(column, slots)
             elif pa.types.is_list(column.type):
                 raise UserError(f"serving.filters: {name} holds vectors; filter by another feature")
             else:
                 numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-                self._numbers[name] = tf.Variable(numbers.astype(np.float32), trainable=False)
+                self._numbers[name] = Cells(numbers.astype(np.float32), slots)
 
     def inputs(self) -> dict[str, tf.TensorSpec]:
         """Describes what a request says.
@@ -73,61 +76,66 @@ class ItemFilter(tf.Module):
                 specs[bound + name] = tf.TensorSpec([None], tf.float32, bound + name)
         return specs
 
-    def allowed(self, inputs: Mapping[str, tf.Tensor], batch: tf.Tensor) -> tf.Tensor:
-        """Finds the items that pass: `[batch, items]` bool.
+    def allowed(
+        self, inputs: Mapping[str, tf.Tensor], batch: tf.Tensor, written: tf.Tensor | int = 0
+    ) -> tf.Tensor:
+        """Finds the items that pass: `[batch, items + slots]` bool.
 
         Args:
           inputs: a value for each of `inputs()`.
           batch: how many requests.
+          written: how many slots may be in use.
         """
-        passing = tf.ones([batch, self.items], tf.bool)
+        passing = tf.fill([batch, tf.shape(self._new.built)[0] + written], True)
         for name, categories in self._categories.items():
-            passing &= categories.passing(inputs[ONLY + name])
+            wanted = inputs[ONLY + name]
+            has = categories.passing(wanted)
+            if self._slots:
+                has = tf.concat([has, categories.passing_slots(wanted, written)], 1)
+            passing &= has
         for name, numbers in self._numbers.items():
-            least, most = inputs[LEAST + name], inputs[MOST + name]
-            # Nothing compares with NaN: no bound is no item below or above it.
-            asked = ~(tf.math.is_nan(least) & tf.math.is_nan(most))[:, tf.newaxis]
-            outside = (numbers < least[:, tf.newaxis]) | (numbers > most[:, tf.newaxis])
-            passing &= ~(outside | (asked & tf.math.is_nan(numbers)))
-        return passing
+            passing &= _within(numbers.all(written), inputs[LEAST + name], inputs[MOST + name])
+        return tf.pad(passing, [[0, 0], [0, self._slots - written]])
+
+    def new(self, written: tf.Tensor | int = 0) -> tf.Tensor:
+        """Says which items count as new: `[items + slots]` bool."""
+        return tf.pad(self._new.all(written), [[0, self._slots - written]])
+
+    def refusals(self, features: Mapping[str, tf.Tensor]) -> list[tf.Operation]:
+        """Checks raw item features that are to be written."""
+        return [
+            tf.debugging.Assert(
+                categories.fits(features[name]),
+                [f"{name}: an item has more categories than there is room for; give fewer"],
+            )
+            for name, categories in self._categories.items()
+        ]
+
+    def write(
+        self, slots: tf.Tensor, features: Mapping[str, tf.Tensor], cells: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Writes what items are that change, or that come and so are new.
+
+        Args:
+          slots: `[n]` integers.
+          features: raw item features, as `raw_inputs` describes them.
+          cells: `[n]` cells in which the items were; `NO_ITEM` for one that comes.
+
+        Returns:
+          What depends on them happens afterwards.
+        """
+        new = (cells < 0) | self._new.gather(tf.maximum(cells, 0))
+        known: dict[str, Categories | Cells] = {**self._categories, **self._numbers}
+        done = [one.write(slots, features[name]) for name, one in known.items()]
+        return [self._new.write(slots, new), *done]
 
 
-class _Categories(tf.Module):
-    """A feature that holds one category an item, or several."""
-
-    def __init__(self, column: pa.Array) -> None:
-        super().__init__()
-        self._items = len(column)
-        self._owners: tf.Variable | None = None
-        if pa.types.is_list(column.type):
-            lengths = column.value_lengths().fill_null(0).to_numpy()
-            owners = np.repeat(np.arange(self._items), lengths)
-            self._owners = tf.Variable(owners, trainable=False)
-            column = column.flatten()
-        encoded = column.dictionary_encode()
-        values = encoded.dictionary.to_numpy(zero_copy_only=False)
-        self._values = len(values)
-        codes = encoded.indices.fill_null(len(values)).to_numpy()
-        self._codes = tf.Variable(codes.astype(np.int32), trainable=False)
-        # What fills lists up is a key too: a table takes no empty list of keys.
-        keys, numbers = np.append(values, ""), np.append(np.arange(len(values)), -1)
-        initializer = tf.lookup.KeyValueTensorInitializer(
-            tf.constant(keys, tf.string), tf.constant(numbers, tf.int64)
-        )
-        self._table = tf.lookup.StaticHashTable(initializer, default_value=-1)
-
-    def passing(self, wanted: tf.Tensor) -> tf.Tensor:
-        """The items that have one of the wanted values: `[batch, n]` -> `[batch, items]` bool."""
-        asked = tf.not_equal(wanted, "")
-        # One place more than there are values stands for missing, which nobody can want.
-        known = tf.one_hot(self._table.lookup(wanted), self._values + 1, on_value=True,
-                           off_value=False, dtype=tf.bool)  # fmt: skip
-        has = tf.gather(tf.reduce_any(known, 1), self._codes, axis=1)  # [batch, values of items]
-        if self._owners is not None:
-            found = tf.cast(tf.transpose(has), tf.int32)
-            found = tf.math.unsorted_segment_max(found, self._owners, self._items)
-            has = tf.transpose(found) > 0
-        return has | ~tf.reduce_any(asked, 1, keepdims=True)
+def _within(numbers: tf.Tensor, least: tf.Tensor, most: tf.Tensor) -> tf.Tensor:
+    """Compares `[n]` numbers with `[batch]` bounds, NaN for none: `[batch, n]` bool."""
+    # Nothing compares with NaN: no bound is no item below or above it.
+    asked = ~(tf.math.is_nan(least) & tf.math.is_nan(most))[:, tf.newaxis]
+    outside = (numbers < least[:, tf.newaxis]) | (numbers > most[:, tf.newaxis])
+    return ~(outside | (asked & tf.math.is_nan(numbers)))
 
 
 def with_new(

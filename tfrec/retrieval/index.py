@@ -64,6 +64,12 @@ class Index(tf.Module, abc.ABC):
         )
 
     @abc.abstractmethod
+    def search_exact(
+        self, queries: tf.Tensor, k: tf.Tensor | int, allowed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The same as `search_allowed`, by scoring every item."""
+
+    @abc.abstractmethod
     def _nearest(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Finds the best `k` items: rows int64 `[batch, k]` and scores `[batch, k]`."""
 

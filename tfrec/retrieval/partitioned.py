@@ -98,6 +98,9 @@ class Partitioned(ProbingIndex):
         number = tf.math.count_nonzero(before < tf.minimum(wanted, left), dtype=tf.int32)
         return self._search(query, scores[:number], partitions[:number], k, allowed)
 
+    def _scores(self, queries: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(queries, self._embeddings, transpose_b=True)
+
     def _vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._embeddings, rows)
 

@@ -8,7 +8,7 @@ from tfrec.retrieval.index import Index
 
 
 def save_index(built: Index, dim: int, path: Path) -> None:
-    """Saves an index with its functions `search` and `search_allowed`.
+    """Saves an index with its functions `search`, `search_allowed` and `search_exact`.
 
     Args:
       built: the index.
@@ -22,6 +22,7 @@ def save_index(built: Index, dim: int, path: Path) -> None:
     allowed = tf.TensorSpec([None, built.items], tf.bool)
     module.search = tf.function(built.search, input_signature=[queries, k, excluded])
     module.search_allowed = tf.function(built.search_allowed, input_signature=[queries, k, allowed])
+    module.search_exact = tf.function(built.search_exact, input_signature=[queries, k, allowed])
     tf.saved_model.save(
         module, str(path), options=tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
     )

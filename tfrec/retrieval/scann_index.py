@@ -71,5 +71,8 @@ class Scann(ProbingIndex):
             tf.ensure_shape(tf.cast(ids, tf.int64), shape), tf.ensure_shape(scores, shape), k
         )
 
+    def _scores(self, queries: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(queries, self._searcher.dataset, transpose_b=True)
+
     def _vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._searcher.dataset, rows)

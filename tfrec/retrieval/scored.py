@@ -12,6 +12,12 @@ class Scored(Index):
     of score -inf is not returned.
     """
 
+    def search_exact(
+        self, queries: tf.Tensor, k: tf.Tensor | int, allowed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `Index.search_exact`."""
+        return self._nearest(tf.where(allowed, queries, -float("inf")), k)
+
     def _nearest(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         every = tf.range(self.items, dtype=tf.int64)
         return best(tf.broadcast_to(every, tf.shape(queries, tf.int64)), queries, k)
@@ -19,5 +25,5 @@ class Scored(Index):
     def _nearest_allowed(
         self, query: tf.Tensor, allowed: tf.Tensor, k: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        every = tf.range(self.items, dtype=tf.int64)
-        return best(every, tf.where(allowed, query, -float("inf")), k)
+        ids, scores = self.search_exact(query[tf.newaxis], k, allowed[tf.newaxis])
+        return ids[0], scores[0]

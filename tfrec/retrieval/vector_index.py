@@ -15,6 +15,18 @@ _EXACT_SHARE = 0.02
 class VectorIndex(Index, abc.ABC):
     """The catalogue's vectors, searched for those with the largest dot product."""
 
+    def search_exact(
+        self, queries: tf.Tensor, k: tf.Tensor | int, allowed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `Index.search_exact`."""
+        scores = tf.where(allowed, self._scores(queries), -float("inf"))
+        rows = tf.broadcast_to(tf.range(self.items, dtype=tf.int64), tf.shape(scores))
+        return best(rows, scores, tf.convert_to_tensor(k))
+
+    @abc.abstractmethod
+    def _scores(self, queries: tf.Tensor) -> tf.Tensor:
+        """The scores of all items: `[batch, dim]` -> `[batch, items]`."""
+
     @abc.abstractmethod
     def _vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
         """The vectors of some rows: `[n]` -> `[n, dim]` float32."""
@@ -50,10 +62,13 @@ class VectorIndex(Index, abc.ABC):
         """Searches the index where many items are allowed, and those themselves where few are."""
         left = tf.math.count_nonzero(allowed, dtype=tf.int32)
 
-        def exact() -> tuple[tf.Tensor, tf.Tensor]:
+        def scored() -> tuple[tf.Tensor, tf.Tensor]:
             rows = tf.where(allowed)[:, 0]
-            scores = tf.linalg.matvec(self._vectors_of(rows), query)
-            return best(rows, scores, k)
+            return best(rows, tf.linalg.matvec(self._vectors_of(rows), query), k)
+
+        def exact() -> tuple[tf.Tensor, tf.Tensor]:
+            ids, scores = self.search_exact(query[tf.newaxis], k, allowed[tf.newaxis])
+            return ids[0], scores[0]
 
         def searched() -> tuple[tf.Tensor, tf.Tensor]:
             ids, scores = self._nearest_of(query, allowed, left, k)
@@ -61,7 +76,7 @@ class VectorIndex(Index, abc.ABC):
             return tf.cond(enough, lambda: (ids, scores), exact)
 
         few = max(_EXACT_BELOW, round(_EXACT_SHARE * self.items))
-        return tf.cond(left <= few, exact, searched)
+        return tf.cond(left <= few, scored, searched)
 
 
 def check_vectors(embeddings: np.ndarray) -> None:
