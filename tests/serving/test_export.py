@@ -13,7 +13,8 @@ from tfrec.retrieval.index import Index
 from tfrec.retrieval.partitioned import Partitioned
 from tfrec.retrieval.saving import save_index
 from tfrec.retrieval.scann_index import Scann
-from tfrec.serving.export import FILTERED, RECOMMEND, export_bundle, write_warmup
+from tfrec.serving.export import export_bundle, write_warmup
+from tfrec.serving.names import FILTERED, RECOMMEND
 from tfrec.serving.op_audit import foreign_ops, servers_of
 from tfrec.serving.tensors import from_proto
 from tfrec.serving.warmup import WARMUP_FILE
@@ -28,7 +29,7 @@ def test_warmup_requests_keep_the_types_of_strings_numbers_and_vectors(tmp_path:
         "k": np.int32(7),
     }
 
-    write_warmup(tmp_path, "shop", [request, request])
+    write_warmup(tmp_path, "shop", [(RECOMMEND, request), (FILTERED, request)])
 
     records = [raw.numpy() for raw in tf.data.TFRecordDataset(str(tmp_path / WARMUP_FILE))]
     assert len(records) == 2

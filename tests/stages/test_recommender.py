@@ -16,7 +16,7 @@ from tfrec.data.queries import LAST_TIME
 from tfrec.errors import UserError
 from tfrec.retrieval.filters import NEW_ITEMS
 from tfrec.serving import Client, ModelServer
-from tfrec.serving.export import EXCLUDE, FILTERED, IDS, RECOMMEND, SCORES, K
+from tfrec.serving.names import EXCLUDE, FILTERED, IDS, RECOMMEND, SCORES, K
 from tfrec.stages.artifact import Artifact, Manifest
 from tfrec.stages.recommender import Recommender, Wanted
 

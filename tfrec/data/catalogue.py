@@ -19,7 +19,7 @@ from tfrec.data.config import DataConfig, Items
 from tfrec.data.prepared import PreparedData
 from tfrec.data.sources import BAD_ROWS, FILE, LINE, UNREADABLE, ReadFiles
 from tfrec.data.times import to_seconds
-from tfrec.data.values import to_strings
+from tfrec.data.values import Faults, to_strings
 from tfrec.errors import UserError
 from tfrec.features import Feature
 
@@ -152,19 +152,39 @@ def prepare_catalogue(
     return result
 
 
-def _check(
-    batch: pa.RecordBatch, config: Items, features: Mapping[str, Feature], group: str | None
-) -> Iterator[object]:
-    """Raw rows -> rows of the catalogue's types, with their file and line."""
+def cast_items(
+    batch: pa.RecordBatch, config: Items, features: Mapping[str, Feature]
+) -> tuple[dict[str, pa.Array], Faults]:
+    """Casts raw rows of a catalogue and checks their values.
+
+    Args:
+      batch: rows with the columns of the ids and the features.
+      config: says which these are.
+      features: the item features that are columns of the catalogue.
+
+    Returns:
+      `_id` and the features by name, `[rows]` as `cast_feature` makes them; and what is wrong with
+      which rows.
+    """
     ids, wrong = to_strings(batch[config.id])
     faults = {**prefixed("item id", wrong), "missing item id": ids.is_null()}
-    columns = {ID: ids, NAME: _name(batch, config)}
-    if group:
-        columns[GROUP], _ = to_strings(batch[group])
+    columns = {ID: ids}
     for name, feature in features.items():
         column = batch[config.columns.get(name, name)]
         columns[name], wrong = cast_feature(name, feature, column, config.unit, config.format)
         faults |= wrong
+    return columns, faults
+
+
+def _check(
+    batch: pa.RecordBatch, config: Items, features: Mapping[str, Feature], group: str | None
+) -> Iterator[object]:
+    """Raw rows -> rows of the catalogue's types, with their file and line."""
+    cast, faults = cast_items(batch, config, features)
+    columns = {ID: cast.pop(ID), NAME: _name(batch, config)}
+    if group:
+        columns[GROUP], _ = to_strings(batch[group])
+    columns |= cast
     columns[_UPDATED] = pa.nulls(len(batch), pa.int64())
     if config.updated:
         moments, wrong = to_seconds(batch[config.updated], config.unit, config.format)

@@ -1,24 +1,17 @@
 """A trained model and its index as one SavedModel for TensorFlow Serving."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
-from tfrec.models.signatures import EMBED_QUERY, RANK, SCORE_CATALOGUE
-from tfrec.retrieval.filters import NEW_ITEMS, ItemFilter, with_new
-from tfrec.retrieval.index import NO_ITEM, best, marked
+from tfrec.retrieval.filters import ItemFilter
 from tfrec.retrieval.reranking import Reranker
+from tfrec.serving.bundle import Bundle
+from tfrec.serving.live_items import LiveItems
 from tfrec.serving.warmup import WARMUP_FILE
-
-IDS, SCORES = "ids", "scores"
-K, EXCLUDE = "k", "exclude"
-LEFT = "left"
-RECOMMEND, FILTERED, DEFAULT = "recommend", "recommend_filtered", "serving_default"
-_OWN = (EMBED_QUERY, SCORE_CATALOGUE, RANK)
 
 
 def export_bundle(
@@ -29,7 +22,8 @@ def export_bundle(
     output: Path,
     item_filter: ItemFilter | None = None,
     reranker: Reranker | None = None,
-) -> None:
+    live: LiveItems | None = None,
+) -> dict[str, dict[str, tf.TensorSpec]]:
     """Writes a SavedModel with the signatures of a retrieval bundle.
 
     All take the raw features of roles user and context as `raw_inputs` describes them: strings,
@@ -41,7 +35,15 @@ def export_bundle(
         and `new_items`, int32: how many of the items are to be new. It also returns `left`, int32
         `[batch]`: how many items of the catalogue passed.
       - `serving_default` is `recommend` with `k = default_k` and nothing excluded.
-      - `embed_query` and `rank` are the model's own, where it has them.
+      - `measure_recall`, where the index is one of vectors, takes the features and `k`, and returns
+        `recall`, float32 `[batch]`: the share of the exact first `k` items that a search finds.
+      - `embed_query`, `embed_item` and `rank` are the model's own, where it has them.
+
+    Where items change, there are two more, with which `recommend` answers differently at once:
+      - `put_items` takes `items`, strings `[n]`, their ids, and all other raw item features. It
+        adds the items, or puts them in the place of those of the same ids, and returns `room`,
+        int32: how many more changes fit.
+      - `remove_items` takes `items` and returns `removed`, bool `[n]`: whether there were such.
 
     Args:
       model: SavedModel of a trained model.
@@ -51,128 +53,50 @@ def export_bundle(
       output: directory to write.
       item_filter: what requests can filter by.
       reranker: makes lists of what the index finds; by default they are what it finds.
+      live: how items change; by default they do not. `item_filter` and `reranker` must have been
+        made with as many slots.
+
+    Returns:
+      What the signatures take by name, but for those of the model itself.
     """
-    module = tf.Module()
-    module.filter, module.reranker = item_filter, reranker
-    module.model, module.index = tf.saved_model.load(str(model)), tf.saved_model.load(str(index))
-    module.ids = tf.Variable(np.asarray(item_ids, dtype=object), trainable=False, dtype=tf.string)
-    module.rows = tf.lookup.StaticHashTable(
-        tf.lookup.KeyValueTensorInitializer(
-            tf.constant(np.asarray(item_ids, dtype=object)),
-            tf.range(len(item_ids), dtype=tf.int64),
-        ),
-        default_value=NO_ITEM,
+    bundle = Bundle(
+        tf.saved_model.load(str(model)),
+        tf.saved_model.load(str(index)),
+        item_ids,
+        default_k,
+        item_filter,
+        reranker,
+        live.feature if live else "",
+        live.slots if live else 0,
     )
-    own = {name: module.model.signatures[name] for name in _OWN if name in module.model.signatures}
-    ask = own.get(EMBED_QUERY) or own[SCORE_CATALOGUE]
-    features = ask.structured_input_signature[1]
-
-    def asked(inputs: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The queries, `k`, and the rows of excluded items."""
-        raw = dict(inputs)
-        k, exclude = raw.pop(K), module.rows.lookup(raw.pop(EXCLUDE))
-        check = tf.debugging.Assert((k >= 1) & (k <= len(item_ids)), [_refusal(k, len(item_ids))])
-        with tf.control_dependencies([check]):
-            (queries,) = ask(**raw).values()
-        return queries, k, exclude
-
-    def answer(rows: tf.Tensor, scores: tf.Tensor) -> dict[str, tf.Tensor]:
-        ids = tf.where(rows == NO_ITEM, "", tf.gather(module.ids, tf.maximum(rows, 0)))
-        return {IDS: ids, SCORES: scores}
-
-    def listed(
-        search: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
-        inputs: Mapping[str, tf.Tensor],
-        k: tf.Tensor,
-        exclude: tf.Tensor,
-        allowed: tf.Tensor | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Searches for as many items as lists of `k` take, and makes the lists."""
-        if reranker is None:
-            return search(k)
-        history = module.rows.lookup(inputs[reranker.history]) if reranker.history else None
-        found = search(reranker.fetch(k))
-        return reranker(*found, k, history=history, exclude=exclude, allowed=allowed)
-
-    def recommend(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        queries, k, exclude = asked(inputs)
-        return answer(
-            *listed(lambda n: module.index.search(queries, n, exclude), inputs, k, exclude)
-        )
-
-    def recommend_filtered(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        assert item_filter is not None
-        raw = dict(inputs)
-        new_items = raw.pop(NEW_ITEMS)
-        conditions = {name: raw.pop(name) for name in item_filter.inputs()}
-        queries, k, exclude = asked(raw)
-        allowed = item_filter.allowed(conditions, tf.shape(queries)[0])
-        allowed &= ~marked(exclude, len(item_ids))
-
-        def search(n: tf.Tensor, among: tf.Tensor = allowed) -> tuple[tf.Tensor, tf.Tensor]:
-            return module.index.search_allowed(queries, n, among)
-
-        def mixed() -> tuple[tf.Tensor, tf.Tensor]:
-            new = search(tf.minimum(new_items, k), allowed & item_filter.new)
-            rows, scores = with_new(*found, *new)
-            return (rows, scores) if reranker else best(rows, scores, k)
-
-        found = listed(search, raw, k, exclude, allowed)
-        rows, scores = tf.cond(new_items > 0, mixed, lambda: found)
-        left = tf.math.count_nonzero(allowed, 1, dtype=tf.int32)
-        return {**answer(rows, scores), LEFT: left}
-
-    def recommend_by_default(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        batch = tf.shape(next(iter(inputs.values())))[0]
-        nothing = tf.fill([batch, 0], "")
-        return recommend(
-            {**inputs, K: tf.constant(min(default_k, len(item_ids))), EXCLUDE: nothing}
-        )
-
-    choices = {
-        K: tf.TensorSpec([], tf.int32, K),
-        EXCLUDE: tf.TensorSpec([None, None], tf.string, EXCLUDE),
-    }
-    signatures = {
-        DEFAULT: tf.function(recommend_by_default, input_signature=[features]),
-        RECOMMEND: tf.function(recommend, input_signature=[{**features, **choices}]),
-    }
-    if item_filter is not None:
-        choices |= {NEW_ITEMS: tf.TensorSpec([], tf.int32, NEW_ITEMS), **item_filter.inputs()}
-        signatures[FILTERED] = tf.function(
-            recommend_filtered, input_signature=[{**features, **choices}]
-        )
     tf.saved_model.save(
-        module,
+        bundle,
         str(output),
-        signatures={**signatures, **own},
+        signatures=bundle.signatures(),
         options=tf.saved_model.SaveOptions(namespace_whitelist=["Scann"]),
     )
+    if live:
+        live.write(output)
+    return bundle.inputs()
 
 
-def write_warmup(bundle: Path, model_name: str, requests: Sequence[Mapping[str, Any]]) -> None:
+def write_warmup(
+    bundle: Path, model_name: str, requests: Sequence[tuple[str, Mapping[str, Any]]]
+) -> None:
     """Ships requests that a server runs before a version takes any other.
 
     Args:
       bundle: a SavedModel that `export_bundle` wrote.
       model_name: the model's name on the server.
-      requests: inputs of `recommend`, at most 1000.
+      requests: names of signatures and inputs, at most 1000.
     """
     path = bundle / WARMUP_FILE
-    path.parent.mkdir()
+    path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as file:
-        for inputs in requests:
+        for signature, inputs in requests:
             request = predict_pb2.PredictRequest(
-                model_spec=model_pb2.ModelSpec(name=model_name, signature_name=RECOMMEND),
+                model_spec=model_pb2.ModelSpec(name=model_name, signature_name=signature),
                 inputs={name: tf.make_tensor_proto(value) for name, value in inputs.items()},
             )
             log = prediction_log_pb2.PredictLog(request=request)
             file.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
-
-
-def _refusal(k: tf.Tensor, items: int) -> tf.Tensor:
-    return tf.strings.format(
-        "k: {} is not between 1 and " + f"{items}; ask for at least one item and no more than "
-        "the catalogue holds",
-        k,
-    )

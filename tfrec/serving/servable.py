@@ -1,7 +1,7 @@
 """One loaded version of a SavedModel."""
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
 from tensorflow.python.client import pywrap_tf_session
 
+from tfrec.serving.names import PUT_ITEMS, REMOVE_ITEMS
 from tfrec.serving.status import ServingError
 
 
@@ -21,12 +22,15 @@ class Servable:
     Attributes:
       path: the version's directory.
       signatures: its signatures by name.
+      change: makes the runs that change the model's items, where somebody has to know of them:
+        takes the signature's name, inputs, outputs and time-out, as `run` does.
     """
 
     def __init__(self, path: Path, session: tf.compat.v1.Session, signatures: Mapping) -> None:
         """Takes over a session that holds the restored model; see `load`."""
         self.path = path
         self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(signatures)
+        self.change: Callable[..., dict[str, np.ndarray]] | None = None
         self._session = session
         self._handles: dict[str, object] = {}
 
@@ -82,6 +86,20 @@ class Servable:
         Raises:
           ServingError: with the status that the graph's execution ended in.
         """
+        if self.change is not None:
+            for name in (PUT_ITEMS, REMOVE_ITEMS):
+                if signature is self.signatures[name]:
+                    return self.change(name, inputs, outputs, timeout_seconds)
+        return self.run_now(signature, inputs, outputs, timeout_seconds)
+
+    def run_now(
+        self,
+        signature: meta_graph_pb2.SignatureDef,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Iterable[str],
+        timeout_seconds: float | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Does what `run` does, and tells nobody."""
         outputs = tuple(outputs)
         feeds = {self._handle(signature.inputs[name].name): inputs[name] for name in inputs}
         fetches = [self._handle(signature.outputs[name].name) for name in outputs]

@@ -76,6 +76,11 @@ class Artifact:
                 "or `tfrec run CONFIG` for all stages"
             ) from None
 
+    @property
+    def began(self) -> float:
+        """The moment when making it began, in seconds since 1970."""
+        return (self.path / _MANIFEST).stat().st_mtime - self.manifest.seconds
+
 
 def produce(
     stage: str,

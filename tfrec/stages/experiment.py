@@ -13,6 +13,8 @@ from tfrec.models.base import Template
 from tfrec.models.template import ModelConfig, load_template, reference
 from tfrec.retrieval.config import IndexConfig
 from tfrec.retrieval.reranking import Rules
+from tfrec.serving.changes import CHANGES_FILE, newest
+from tfrec.serving.client import Client
 from tfrec.serving.config import ServingConfig
 from tfrec.stages.artifact import Artifact
 from tfrec.stages.evaluate import EvaluationArtifact, evaluate
@@ -20,6 +22,7 @@ from tfrec.stages.export import ServingBundle, export
 from tfrec.stages.index import ItemIndex, index
 from tfrec.stages.prepare import prepare
 from tfrec.stages.push import push
+from tfrec.stages.refresh import Freshness, measure_recall, refresh
 from tfrec.stages.reporter import Reporter
 from tfrec.stages.train import TrainedModel, train
 from tfrec.stages.tune_config import TuningConfig
@@ -180,6 +183,47 @@ class Experiment:
                 f"{self.evaluation.verdict.because}"
             )
         return push(self.bundle, self.config.serving.root, reporter)
+
+    def freshness(self, client: Client) -> Freshness:
+        """Measures how far what a server has came from what was built."""
+        serving, promise = self.config.serving, self.config.index.promise
+        recall = measure_recall(client, serving.name, self.prepared, self.trained, promise.k)
+        built = self._served_index.manifest.summary
+        since = built.get("since", self.prepared.began)
+        return Freshness(
+            recall,
+            built["chosen"]["recall"],
+            promise.recall,
+            len(newest(self._changes, since)),
+            serving.live_items,
+        )
+
+    def refresh(self, reporter: Reporter | None = None) -> Path:
+        """Builds and pushes a version with all that was changed of the served items.
+
+        Returns:
+          The version's directory.
+        """
+        c, parts, target = self.config, (self.prepared, self.trained), self._refreshed.path
+        indexed = refresh(c.index, *parts, self.item_index, self._changes, target, reporter)
+        target = target.with_name("export")
+        bundle = export(c.serving, *parts, indexed, target, reporter, c.reranking)
+        return push(bundle, c.serving.root, reporter)
+
+    @property
+    def _refreshed(self) -> ItemIndex:
+        return ItemIndex(self.config.runs / self.config.name / "refresh" / "index")
+
+    @property
+    def _served_index(self) -> ItemIndex:
+        """The refreshed index, if it was built of the one there is."""
+        refreshed = self._refreshed
+        own = refreshed.path.exists() and refreshed.manifest.inputs["index"]
+        return refreshed if own == self.item_index.manifest.id else self.item_index
+
+    @property
+    def _changes(self) -> Path:
+        return self.config.serving.root / self.config.serving.name / CHANGES_FILE
 
 
 def _check_optimizers(config: ExperimentConfig) -> None:

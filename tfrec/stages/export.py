@@ -1,19 +1,31 @@
 """a trained model + its index -> a bundle that TensorFlow Serving loads."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfrec.data.catalogue import Catalogue
 from tfrec.data.prepared import TRAIN, PreparedData
 from tfrec.data.query_set import QuerySet
 from tfrec.errors import UserError
-from tfrec.retrieval.filters import ItemFilter
+from tfrec.retrieval.filters import NEW_ITEMS, ItemFilter
 from tfrec.retrieval.reranking import Reranker, Rules
+from tfrec.serving.changes import feature_inputs
 from tfrec.serving.config import ServingConfig
-from tfrec.serving.export import EXCLUDE, K, export_bundle, write_warmup
+from tfrec.serving.export import export_bundle, write_warmup
+from tfrec.serving.live_items import LiveItems
+from tfrec.serving.names import (
+    DEFAULT,
+    FILTERED,
+    PUT_ITEMS,
+    RECOMMEND,
+    REMOVE_ITEMS,
+    K,
+)
 from tfrec.serving.op_audit import foreign_ops, servers_of
 from tfrec.stages.artifact import Artifact, produce
 from tfrec.stages.index import ItemIndex
@@ -81,13 +93,18 @@ def export(
 
     def make(directory: Path) -> dict[str, Any]:
         data = PreparedData(prepared.path)
-        catalogue = Catalogue(data.catalogue)
+        changed = indexed.catalogue.exists()
+        catalogue = Catalogue(indexed.catalogue if changed else data.catalogue)
         version = int(time.time())
         queries = QuerySet.read_held_out(data, trained.queries)
-        requests = _warmup(queries, min(config.k, len(catalogue)))
-        new = data.item_counts(TRAIN) == 0
-        item_filter = ItemFilter(catalogue.table, config.filters, new) if config.filters else None
-        reranker = Reranker(rules, catalogue, indexed.embeddings()) if rules else None
+        k = min(config.k, len(catalogue))
+        new = _new(catalogue, data)
+        live = _live_items(config, prepared, indexed)
+        slots = config.live_items
+        item_filter = (
+            ItemFilter(catalogue.table, config.filters, new, slots) if config.filters else None
+        )
+        reranker = Reranker(rules, catalogue, indexed.embeddings(), slots) if rules else None
         indexes = {directory: indexed.saved_model}
         if indexed.twin.exists():
             indexes[directory / _TWIN] = indexed.twin
@@ -96,8 +113,8 @@ def export(
             bundle = folder / config.name / str(version)
             ids = list(catalogue.ids)
             model = trained.saved_model
-            export_bundle(model, index, ids, config.k, bundle, item_filter, reranker)
-            write_warmup(bundle, config.name, requests)
+            inputs = export_bundle(model, index, ids, k, bundle, item_filter, reranker, live)
+            write_warmup(bundle, config.name, _warmup(queries, k, inputs))
         bundle = directory / config.name / str(version)
         foreign = foreign_ops(bundle)
         return {
@@ -112,19 +129,44 @@ def export(
     section = config.model_dump(mode="json", exclude={"root"})
     if rules:
         section["reranking"] = rules.model_dump(mode="json")
-    inputs = {"train": trained.manifest.id, "index": indexed.manifest.id}
-    return ServingBundle(produce("export", section, inputs, output, make).path)
+    made_of = {"train": trained.manifest.id, "index": indexed.manifest.id}
+    return ServingBundle(produce("export", section, made_of, output, make).path)
 
 
-def _warmup(queries: QuerySet, k: int) -> list[dict[str, Any]]:
+def _live_items(config: ServingConfig, prepared: Artifact, indexed: ItemIndex) -> LiveItems | None:
+    if not config.live_items:
+        return None
+    if indexed.embeddings() is None:
+        raise UserError(
+            f"serving.live_items: {config.live_items}, but the model scores a fixed catalogue and "
+            "cannot embed other items; leave it out, or take a retrieval template"
+        )
+    since = indexed.manifest.summary.get("since", prepared.began)
+    return LiveItems(config.live_items, prepared.manifest.summary["item"], since)
+
+
+def _new(catalogue: Catalogue, data: PreparedData) -> np.ndarray:
+    """Which items no training event names: `[items]` bool."""
+    rows = Catalogue(data.catalogue).rows(catalogue.ids)
+    return (rows < 0) | (data.item_counts(TRAIN)[rows] == 0)
+
+
+def _warmup(
+    queries: QuerySet, k: int, signatures: Mapping[str, Mapping[str, tf.TensorSpec]]
+) -> list[tuple[str, dict[str, Any]]]:
     """Real queries of one shopper each, and one of all these shoppers together."""
     some = QuerySet(queries.table.slice(0, _WARMUP_REQUESTS))
-    batches = [*some.batches(1), some]
-    return [
-        {
-            **batch.inputs(batch.features),
-            K: np.int32(k),
-            EXCLUDE: np.full([len(batch), 0], "", object),
-        }
-        for batch in batches
-    ]
+    requests = []
+    for batch in (*some.batches(1), some):
+        features = batch.inputs(batch.features)
+        given = {**features, K: np.int32(k), NEW_ITEMS: np.int32(1)}
+        for name in (RECOMMEND, FILTERED, DEFAULT):
+            specs = signatures.get(name, {})
+            missing = {item: spec for item, spec in specs.items() if item not in given}
+            nothing = feature_inputs(missing, [{}] * len(batch))
+            known = {item: value for item, value in given.items() if item in specs}
+            if specs:
+                requests.append((name, {**known, **nothing}))
+    # Changes of no items: the first real one is then as fast as all others.
+    changes = [name for name in (PUT_ITEMS, REMOVE_ITEMS) if name in signatures]
+    return requests + [(name, feature_inputs(signatures[name], [])) for name in changes]

@@ -39,6 +39,11 @@ class ItemIndex(Artifact):
         """The same for servers with TensorFlow's own ops, where `saved_model` needs ScaNN's."""
         return self.path / "twin"
 
+    @property
+    def catalogue(self) -> Path:
+        """The items by row, where they are not those of the prepared data."""
+        return self.path / "catalogue.parquet"
+
     def embeddings(self) -> np.ndarray | None:
         """Reads the items' vectors: `[items, dim]` float32 by row of the catalogue.
 
@@ -85,48 +90,74 @@ def index(
         embed = model.signatures["embed_item_examples"]
         batches = read_serialized(data.items)
         embeddings = np.concatenate([embed(examples=b)[EMBEDDING].numpy() for b in batches])
-        np.save(directory / _EMBEDDINGS, embeddings)
-        zeros = int((~embeddings.any(axis=1)).sum())
-        if zeros:
-            reporter.warn(
-                f"{zeros:,} of {len(embeddings):,} item vectors are zero; the scores of these "
-                "items are 0"
-            )
-        queries = QuerySet.read_held_out(data, trained.queries)
-        vectors = EmbeddingRanker(model, embeddings).embed(queries)[:_TUNED_ON]
-        kind = choose_kind(config, len(embeddings))
-        reporter.step(f"tuning {kind.replace('_', ' ')} search")
-
-        def show(setting: str, done: int, builds: int) -> None:
-            reporter.progress(f"tuning: {setting}", done, builds)
-
-        artifact, promise = ItemIndex(directory), config.promise
-        tuned = tune(kind, embeddings, vectors, promise, show)
-        save_index(tuned.index, embeddings.shape[1], artifact.saved_model)
-        if kind == "scann":
-            reporter.step("tuning its twin in TensorFlow's own ops")
-            twin = tune("partitioned", embeddings, vectors, _without_ceilings(promise), show)
-            save_index(twin.index, embeddings.shape[1], artifact.twin)
-        reporter.step("measuring searches with filters")
-        k = min(promise.k, len(embeddings))
-        exact = BruteForce(embeddings)
-        filtered = measure_filtered(tuned.index, exact, embeddings, vectors, k)
-        return {
-            "items": len(embeddings),
-            "dim": embeddings.shape[1],
-            "kind": kind,
-            f"recall@{k}": tuned.chosen.recall,
-            "milliseconds_per_query": tuned.chosen.milliseconds,
-            "megabytes": tuned.chosen.megabytes,
-            "measured_on_queries": len(vectors),
-            "chosen": tuned.chosen._asdict(),
-            "measured": [one._asdict() for one in tuned.measured],
-            "filtered": [one._asdict() for one in filtered],
-            "zero_vectors": zeros,
-        }
+        queries = EmbeddingRanker(model, embeddings).embed(
+            QuerySet.read_held_out(data, trained.queries)
+        )
+        return build(config, embeddings, queries, directory, reporter)
 
     inputs = {"prepare": prepared.manifest.id, "train": trained.manifest.id}
     return ItemIndex(produce("index", config.model_dump(mode="json"), inputs, output, make).path)
+
+
+def build(
+    config: IndexConfig,
+    embeddings: np.ndarray,
+    queries: np.ndarray,
+    directory: Path,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """Tunes an index of some vectors and writes it.
+
+    Args:
+      config: the `index` section.
+      embeddings: `[items, dim]` float32.
+      queries: `[n, dim]` float32, held-out queries; the first thousand are measured on.
+      directory: of the artefact.
+      reporter: hears of the steps.
+
+    Returns:
+      The artefact's summary.
+
+    Raises:
+      UserError: if the promised recall cannot be reached.
+    """
+    artifact, promise = ItemIndex(directory), config.promise
+    np.save(directory / _EMBEDDINGS, embeddings)
+    zeros = int((~embeddings.any(axis=1)).sum())
+    if zeros:
+        reporter.warn(
+            f"{zeros:,} of {len(embeddings):,} item vectors are zero; the scores of these "
+            "items are 0"
+        )
+    queries = queries[:_TUNED_ON]
+    kind = choose_kind(config, len(embeddings))
+
+    def show(setting: str, done: int, builds: int) -> None:
+        reporter.progress(f"tuning: {setting}", done, builds)
+
+    reporter.step(f"tuning {kind.replace('_', ' ')} search")
+    tuned = tune(kind, embeddings, queries, promise, show)
+    save_index(tuned.index, embeddings.shape[1], artifact.saved_model)
+    if kind == "scann":
+        reporter.step("tuning its twin in TensorFlow's own ops")
+        twin = tune("partitioned", embeddings, queries, _without_ceilings(promise), show)
+        save_index(twin.index, embeddings.shape[1], artifact.twin)
+    reporter.step("measuring searches with filters")
+    k = min(promise.k, len(embeddings))
+    filtered = measure_filtered(tuned.index, BruteForce(embeddings), embeddings, queries, k)
+    return {
+        "items": len(embeddings),
+        "dim": embeddings.shape[1],
+        "kind": kind,
+        f"recall@{k}": tuned.chosen.recall,
+        "milliseconds_per_query": tuned.chosen.milliseconds,
+        "megabytes": tuned.chosen.megabytes,
+        "measured_on_queries": len(queries),
+        "chosen": tuned.chosen._asdict(),
+        "measured": [one._asdict() for one in tuned.measured],
+        "filtered": [one._asdict() for one in filtered],
+        "zero_vectors": zeros,
+    }
 
 
 def _without_ceilings(promise: Promise) -> Promise:

@@ -33,7 +33,7 @@ from tfrec.data.shuffle import Piece, buckets_of, by_bucket, spill_folder, unpac
 from tfrec.data.sources import BAD_ROWS, FILE, LINE, UNREADABLE, ReadFiles, column_types, find_files
 from tfrec.data.values import Faults, to_floats, to_lists, to_strings, to_vectors
 from tfrec.errors import UserError
-from tfrec.serving.export import EXCLUDE, IDS, RECOMMEND, SCORES, K
+from tfrec.serving.names import EXCLUDE, IDS, RECOMMEND, SCORES, K
 from tfrec.serving.servable import Servable
 from tfrec.stages.artifact import Artifact
 from tfrec.stages.export import ServingBundle

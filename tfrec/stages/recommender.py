@@ -15,7 +15,7 @@ from tfrec.data.profiles import Profiles, calendar_features
 from tfrec.errors import UserError
 from tfrec.retrieval.filters import LEAST, MOST, NEW_ITEMS, ONLY
 from tfrec.serving.client import Client
-from tfrec.serving.export import EXCLUDE, FILTERED, IDS, RECOMMEND, SCORES, K
+from tfrec.serving.names import EXCLUDE, FILTERED, IDS, RECOMMEND, SCORES, K
 from tfrec.serving.servable import Servable
 from tfrec.serving.signature import TensorSpec, dtype_name
 from tfrec.stages.artifact import Artifact
