@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import Run, tfrec
@@ -103,12 +104,15 @@ def test_the_default_signature_takes_rows_over_rest(server: ModelServer) -> None
     assert answer["ids"].shape == answer["scores"].shape == (2, 5)
 
 
+def serve(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """Starts `tfrec serve` on ports of its choice."""
+    command = [sys.executable, "-m", "tfrec.cli.main", "serve", *map(str, arguments)]
+    return subprocess.Popen([*command, "--port=0", "--rest_api_port=0"], text=True, **options)
+
+
 def test_the_command_line_serves_and_asks(run: Run) -> None:
     root = run.shop.folder / "serving" / "shop"
-    command = [sys.executable, "-m", "tfrec.cli.main", "serve", str(root)]
-    process = subprocess.Popen(
-        [*command, "--port", "0", "--rest_api_port", "0"], stdout=subprocess.PIPE, text=True
-    )
+    process = serve(root, stdout=subprocess.PIPE)
     timer = threading.Timer(240, process.kill)
     timer.start()
     try:
@@ -142,15 +146,42 @@ def test_a_port_in_use_is_one_clear_line(run: Run, server: ModelServer) -> None:
 
     done = tfrec("serve", root, "--port", server.port, "--rest_api_port", 0)
 
-    assert done.returncode == 2
+    assert done.returncode == 255
     assert f"{server.port}" in done.stderr.splitlines()[-1]
     assert "--port" in done.stderr.splitlines()[-1]
 
 
-def test_a_half_written_version_is_refused_by_its_missing_file(run: Run, tmp_path: Path) -> None:
+def test_a_half_written_version_is_refused_by_its_missing_file(tmp_path: Path) -> None:
     (tmp_path / "shop" / "1").mkdir(parents=True)
 
     done = tfrec("serve", tmp_path / "shop", "--port", 0, "--rest_api_port", 0)
 
-    assert done.returncode == 2
+    assert done.returncode == 255
     assert "saved_model.pb is missing" in done.stderr
+
+
+def test_a_config_file_with_a_syntax_error_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "models.config"
+    file.write_text("model_config_list { config { nmae: 'shop' } }")
+
+    done = tfrec("serve", f"--model_config_file={file}")
+
+    assert done.returncode == 255
+    assert f"Invalid protobuf file: '{file}'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_empty_base_path_is_waited_for(tmp_path: Path) -> None:
+    process = serve(f"--model_base_path={tmp_path}", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    timer = threading.Timer(240, process.kill)
+    timer.start()
+    try:
+        assert process.stderr is not None
+        assert any("waiting" in line for line in process.stderr)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate()
+    finally:
+        timer.cancel()
+        process.kill()
+    assert process.returncode == 0
+    assert output == ""

@@ -6,6 +6,7 @@ from pathlib import Path
 import grpc
 import pytest
 import tensorflow as tf
+from example_model import write_example_model
 from tensorflow_serving.apis import (
     predict_pb2,
     prediction_log_pb2,
@@ -81,6 +82,12 @@ def saved_models(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
     return {plus: root / str(plus) for plus in (2.0, 3.0)}
 
 
+@pytest.fixture(scope="session")
+def example_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The version directory of a model that takes examples."""
+    return write_example_model(tmp_path_factory.mktemp("examples") / "1")
+
+
 @pytest.fixture
 def push(saved_models: dict[float, Path], tmp_path: Path) -> Callable[..., Path]:
     """Puts a version of the model below a base path, whole at once."""
@@ -121,12 +128,14 @@ def predict_request() -> Callable[..., predict_pb2.PredictRequest]:
 
 @pytest.fixture(scope="session")
 def server(
-    saved_models: dict[float, Path], tmp_path_factory: pytest.TempPathFactory
+    saved_models: dict[float, Path],
+    example_model: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ModelServer]:
-    """Version 3 of the model `tiny`, which adds 2."""
+    """Version 3 of the model `tiny`, which adds 2, and version 1 of `examples`."""
     base_path = tmp_path_factory.mktemp("served") / "tiny"
     shutil.copytree(saved_models[2.0], base_path / "00000003")
-    models = {"tiny": base_path}
+    models = {"tiny": base_path, "examples": example_model.parent}
     with ModelServer(models, port=0, rest_api_port=0, rest_api_timeout_in_ms=1000) as server:
         yield server
 

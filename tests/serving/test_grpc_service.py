@@ -2,16 +2,22 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from example_model import CLASSIFY, REGRESS
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
 )
 
 from tfrec.serving import ModelServer
+
+EXAMPLE = tf.train.Example()
+EXAMPLE.features.feature["x"].float_list.value.append(2.0)
 
 
 @pytest.fixture(scope="session")
@@ -246,10 +252,59 @@ def test_status_of_the_unknown_is_refused(model_stub):
     )
 
 
-def test_other_methods_are_unimplemented(prediction_stub):
-    code, _ = refusal(prediction_stub.Classify, classification_pb2.ClassificationRequest())
+def test_classify_and_regress_answer_with_name_and_version(prediction_stub):
+    classification = classification_pb2.ClassificationRequest()
+    classification.model_spec.name = "examples"
+    classification.model_spec.signature_name = "classify"
+    classification.input.example_list.examples.append(EXAMPLE)
+    regression = regression_pb2.RegressionRequest(input=classification.input)
+    regression.model_spec.name = "examples"
 
-    assert code == "UNIMPLEMENTED"
+    classified = prediction_stub.Classify(classification)
+    regressed = prediction_stub.Regress(regression)
+
+    assert [entry.score for entry in classified.result.classifications[0].classes] == [3.0, -3.0]
+    assert regressed.result.regressions[0].value == 3.0
+    for spec, signature in (
+        (classified.model_spec, "classify"),
+        (regressed.model_spec, "serving_default"),
+    ):
+        assert (spec.name, spec.version.value, spec.signature_name) == ("examples", 1, signature)
+
+
+def test_multi_inference_answers_with_name_and_version(prediction_stub):
+    request = inference_pb2.MultiInferenceRequest()
+    for signature, method in (("serving_default", REGRESS), ("scores", CLASSIFY)):
+        task = request.tasks.add(method_name=method)
+        task.model_spec.name = "examples"
+        task.model_spec.signature_name = signature
+    request.input.example_list.examples.append(EXAMPLE)
+
+    first, second = prediction_stub.MultiInference(request).results
+
+    assert first.regression_result.regressions[0].value == 3.0
+    assert second.classification_result.classifications[0].classes[1].score == -3.0
+    assert {result.model_spec.version.value for result in (first, second)} == {1}
+    assert [result.model_spec.signature_name for result in (first, second)] == [
+        "serving_default",
+        "scores",
+    ]
+
+
+def test_calls_on_examples_must_name_a_model(prediction_stub):
+    classification = classification_pb2.ClassificationRequest()
+    regression = regression_pb2.RegressionRequest()
+    multi_inference = inference_pb2.MultiInferenceRequest()
+
+    for call, request in (
+        (prediction_stub.Classify, classification),
+        (prediction_stub.Regress, regression),
+    ):
+        assert refusal(call, request) == ("INVALID_ARGUMENT", "Missing ModelSpec")
+    assert refusal(prediction_stub.MultiInference, multi_inference) == (
+        "INVALID_ARGUMENT",
+        "ModelSpec has no name specified.",
+    )
 
 
 def test_large_message_passes(server: ModelServer, predict_request):

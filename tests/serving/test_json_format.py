@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+from tensorflow_serving.apis import classification_pb2, regression_pb2
 
 from tfrec.serving.json_format import (
+    format_classifications,
     format_error,
     format_outputs,
     format_predictions,
+    format_regressions,
     format_value,
 )
 from tfrec.serving.status import ServingError
@@ -163,3 +166,22 @@ def test_error_is_one_pretty_object():
 )
 def test_value_is_quoted_as_in_messages(value, text):
     assert format_value(value) == text
+
+
+def test_classifications_are_pairs_on_one_line():
+    result = classification_pb2.ClassificationResult()
+    for row in ([("a", 0.1), ('"', 3)], [], [("", 1 / 3)]):
+        entries = result.classifications.add().classes
+        entries.extend(classification_pb2.Class(label=name, score=score) for name, score in row)
+
+    assert format_classifications(result).decode() == (
+        '{\n    "results": [[["a", 0.1], ["\\"", 3.0]], [], [["", 0.333333343]]\n    ]\n}'
+    )
+
+
+def test_regressions_are_values_on_one_line():
+    values = [regression_pb2.Regression(value=value) for value in (3, 0.1, float("nan"))]
+
+    text = format_regressions(regression_pb2.RegressionResult(regressions=values))
+
+    assert text.decode() == '{\n    "results": [3.0, 0.1, NaN]\n}'

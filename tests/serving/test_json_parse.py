@@ -75,6 +75,24 @@ def test_number_above_float_range_becomes_infinity():
     assert columns("[1e39, -1e300]", FLOAT)["x"].tolist() == [np.inf, -np.inf]
 
 
+def test_number_of_thousands_of_digits_is_refused():
+    with pytest.raises(ServingError) as caught:
+        parse_document(b'{"a": ' + b"9" * 5000)
+
+    assert caught.value.message == (
+        "JSON Parse error: Number too big to be stored in double. at offset: 6"
+    )
+
+
+def test_whole_number_beyond_double_is_refused():
+    digits = "9" * 400
+
+    assert refusal(f'{{"inputs": [{digits}]}}').message == (
+        "JSON Parse error: Number too big to be stored in double."
+    )
+    assert "Type: Number is not of" in refusal(f'{{"inputs": [{digits}]}}', STRING).message
+
+
 def test_narrow_integers_wrap():
     assert columns("[257, -1]", infos(x=types_pb2.DT_UINT8))["x"].tolist() == [1, 255]
 

@@ -138,10 +138,22 @@ def test_compressed_request_is_read(http):
             "Tensor name: scalar has no shape information ",
         ),
         (
-            "/v1/models/tiny:classify",
+            "/v1/models/examples:classify",
+            {"signature_name": "rank", "examples": [{}]},
+            400,
+            "No signature was found with the name: rank",
+        ),
+        (
+            "/v1/models/examples/versions/2:regress",
             {"examples": [{}]},
-            501,
-            "classify is not supported here; use predict",
+            404,
+            "Servable not found for request: Specific(examples, 2)",
+        ),
+        (
+            "/v1/models/other:regress",
+            {"examples": [1]},
+            400,
+            "Example must be JSON object but got JSON Number",
         ),
     ],
 )
@@ -150,6 +162,26 @@ def test_wrong_request_is_refused(http, path, body, status, message):
 
     assert response.status_code == status
     assert error_of(response) == message
+
+
+def test_classify_gives_labels_and_scores(http):
+    body = {"signature_name": "classify", "examples": [{"x": 2.0, "name": "é"}, {"x": 4.0}]}
+
+    response = post(http, "/v1/models/examples:classify", body)
+
+    assert response.headers["content-type"] == "application/json"
+    assert response.text == (
+        '{\n    "results": [[["é", 3.0], ["not é", -3.0]],'
+        ' [["nobody", 4.0], ["not nobody", -4.0]]\n    ]\n}'
+    )
+
+
+def test_regress_gives_a_value_an_example(http):
+    body = {"context": {"x": 2.0}, "examples": [{}, {"x": 6.5}]}
+
+    response = post(http, "/v1/models/examples/versions/1:regress", body)
+
+    assert response.text == '{\n    "results": [3.0, 5.25]\n}'
 
 
 def test_ragged_rows_are_refused(http):

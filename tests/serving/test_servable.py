@@ -172,16 +172,6 @@ def test_warm_up_file_must_hold_records(push, tmp_path):
     assert "TFRecord" in error.message
 
 
-def test_warm_up_record_of_another_kind_fails_the_load(push, tmp_path):
-    version = push(tmp_path / "model", "1")
-    warmup = version / "assets.extra" / "tf_serving_warmup_requests"
-    warmup.parent.mkdir()
-    with tf.io.TFRecordWriter(str(warmup)) as writer:
-        writer.write(b"")
-
-    assert load_failure(version).code == "UNIMPLEMENTED"
-
-
 def test_default_value_stands_in_for_a_missing_input(saved_models, predict_request):
     servable = Servable.load(saved_models[2.0])
     signature = servable.signatures["serving_default"]

@@ -6,12 +6,15 @@ import sys
 import threading
 import time
 
+import grpc
 import httpx
 import numpy as np
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from tfrec.errors import UserError
-from tfrec.serving import Client, ModelServer
+from tfrec.serving import Client, ModelServer, ServingError
 
 
 @pytest.fixture
@@ -32,6 +35,16 @@ def test_port_in_use_is_named(base_path, flag):
     assert f"another --{flag}" in str(caught.value)
 
 
+def test_ports_are_closed_again_where_one_is_in_use(base_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        server = ModelServer({"tiny": base_path}, port=0, rest_api_port=other.getsockname()[1])
+        with pytest.raises(UserError, match="rest_api_port: cannot listen"):
+            server.start()
+
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", server.port), timeout=5)
+
+
 def test_second_server_does_not_share_the_port(base_path):
     with (
         ModelServer({"tiny": base_path}, port=0, rest_api_port=0) as first,
@@ -46,6 +59,158 @@ def test_broken_first_version_fails_the_start(tmp_path):
 
     with pytest.raises(UserError, match=r"model broken: .*saved_model\.pb is missing"):
         server.start()
+
+
+def test_config_file_lists_the_models(push, tmp_path):
+    push(tmp_path / "one", "1", plus=2.0)
+    push(tmp_path / "one", "2", plus=3.0)
+    file = tmp_path / "models.config"
+    file.write_text(
+        f"""
+        model_config_list {{
+          config {{
+            name: "one"
+            base_path: "{tmp_path / "one"}"
+            model_platform: "tensorflow"
+            model_version_policy {{ specific {{ versions: 1 }} }}
+            version_labels {{ key: "stable" value: 1 }}
+          }}
+        }}
+        """
+    )
+    with ModelServer(
+        model_config_file=file,
+        port=0,
+        rest_api_port=0,
+        allow_version_labels_for_unavailable_models=True,
+    ) as server:
+        url = f"http://127.0.0.1:{server.rest_api_port}/v1/models/one"
+        newest = httpx.post(f"{url}:predict", content=b'{"instances": [0]}')
+        labelled = httpx.post(f"{url}/labels/stable:predict", content=b'{"instances": [0]}')
+
+    assert newest.json() == labelled.json() == {"predictions": [2.0]}
+
+
+def test_changed_config_file_is_followed(push, tmp_path, wait_until):
+    for name in ("one", "two"):
+        push(tmp_path / name, "1")
+    file = tmp_path / "models.config"
+
+    def write(name: str) -> None:
+        config = f"name: '{name}' base_path: '{tmp_path / name}' model_platform: 'tensorflow'"
+        file.write_text(f"model_config_list {{ config {{ {config} }} }}")
+
+    write("one")
+    with (
+        ModelServer(
+            model_config_file=file,
+            model_config_file_poll_wait_seconds=0.02,
+            port=0,
+            rest_api_port=0,
+        ) as server,
+        Client(f"grpc://127.0.0.1:{server.port}") as client,
+    ):
+        assert client.predict("one", {"x": [0.0]})["y"].item() == 2.0
+        write("two")
+        wait_until(lambda: "AVAILABLE" in _states(client, "two"))
+        wait_until(lambda: _states(client, "one") == {"END"})
+
+
+def _states(client: Client, model: str) -> set[str]:
+    try:
+        return {status.state for status in client.status(model)}
+    except ServingError:
+        return set()
+
+
+def test_config_file_with_an_error_is_refused_before_anything_is_loaded(tmp_path):
+    file = tmp_path / "models.config"
+    file.write_text("model_config_list { config {")
+
+    with pytest.raises(UserError, match=r"Invalid protobuf file: '.*models\.config'"):
+        ModelServer(model_config_file=file)
+
+
+def test_unix_socket_answers_too(base_path, tmp_path, predict_request):
+    path = tmp_path / "s.sock"
+    with (
+        ModelServer({"tiny": base_path}, port=0, rest_api_port=0, grpc_socket_path=path),
+        grpc.insecure_channel(f"unix:{path}") as channel,
+    ):
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        response = stub.Predict(predict_request(x=[2.0]), timeout=10)
+
+    assert response.outputs["y"].float_val == [3.0]
+
+
+def test_unix_socket_that_cannot_be_made_is_named(base_path, tmp_path):
+    with pytest.raises(UserError, match=r"grpc_socket_path: cannot listen on unix:.*absent"):
+        ModelServer(
+            {"tiny": base_path},
+            port=0,
+            rest_api_port=0,
+            grpc_socket_path=tmp_path / "absent" / "s.sock",
+        ).start()
+
+
+def test_channel_arguments_reach_grpc(base_path, predict_request):
+    with (
+        ModelServer(
+            {"tiny": base_path},
+            port=0,
+            rest_api_port=0,
+            grpc_channel_arguments={"grpc.max_receive_message_length": 100},
+        ) as server,
+        grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Predict(predict_request(x=[1.0] * 100), timeout=10)
+
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_health_service_answers_where_it_is_asked_for(base_path):
+    with (
+        ModelServer(
+            {"tiny": base_path}, port=0, rest_api_port=0, enable_grpc_healthcheck_service=True
+        ) as server,
+        grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        stub = health_pb2_grpc.HealthStub(channel)
+        statuses = [
+            stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=10).status
+            for name in ("", "ModelService", "PredictionService")
+        ]
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Check(health_pb2.HealthCheckRequest(service="other"), timeout=10)
+
+    assert statuses == [health_pb2.HealthCheckResponse.SERVING] * 3
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_health_service_is_off_otherwise(server):
+    with (
+        grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+        pytest.raises(grpc.RpcError) as caught,
+    ):
+        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_stop_ends_a_start_that_waits(tmp_path, wait_until, caplog):
+    caplog.set_level("INFO")
+    server = ModelServer({"tiny": tmp_path / "absent"}, port=0, rest_api_port=0)
+    starting = threading.Thread(target=server.start)
+    starting.start()
+    wait_until(lambda: "waiting" in caplog.text)
+
+    server.stop()
+    starting.join(timeout=20)
+
+    assert not starting.is_alive()
+    assert server.port == 0
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])

@@ -12,6 +12,7 @@ import tfrec
 from tfrec.cli.data import data
 from tfrec.cli.datasets import datasets
 from tfrec.cli.features import features
+from tfrec.cli.items import items
 from tfrec.cli.measure import measure
 from tfrec.cli.plan import plan
 from tfrec.cli.query import query
@@ -36,14 +37,14 @@ def cli() -> None:
 
 
 for command in (
-    *(run, *STAGE_COMMANDS, plan, tune, serve, query, recommend),
+    *(run, *STAGE_COMMANDS, plan, tune, serve, query, recommend, items),
     *(data, datasets, features, measure),
 ):
     cli.add_command(command)
 
 
 def main() -> None:
-    """Runs the command; a user's error leaves as one line and exit status 2."""
+    """Runs the command; a user's error leaves as one line and its exit status."""
     # gRPC's core would print a line of its own beside ours, e.g. when a port is in use.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     errors = Console(stderr=True)
@@ -58,7 +59,7 @@ def main() -> None:
         cli()
     except UserError as error:
         errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+        sys.exit(error.exit_status)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,12 @@ import numpy as np
 import rapidjson
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    regression_pb2,
+)
 
 from tfrec.serving.model_info import SIGNATURE_DEF
 from tfrec.serving.status import ServingError
@@ -65,6 +70,24 @@ def format_outputs(outputs: Mapping[str, np.ndarray]) -> bytes:
     return _encode(_object({"outputs": value}, depth=0))
 
 
+def format_classifications(result: classification_pb2.ClassificationResult) -> bytes:
+    """The reply to a classify request: a list of `[label, score]` an example."""
+    scores = [entry.score for row in result.classifications for entry in row.classes]
+    texts = iter(_decimals(np.array(scores, np.float32)))
+    rows = (
+        ", ".join(f"[{_quote(entry.label)}, {next(texts)}]" for entry in row.classes)
+        for row in result.classifications
+    )
+    listed = f"[{', '.join(f'[{row}]' for row in rows)}\n{_indent(1)}]"
+    return _encode(_object({"results": listed}, depth=0))
+
+
+def format_regressions(result: regression_pb2.RegressionResult) -> bytes:
+    """The reply to a regress request: a value an example."""
+    values = np.array([regression.value for regression in result.regressions], np.float32)
+    return _encode(_object({"results": f"[{', '.join(_decimals(values))}]"}, depth=0))
+
+
 def format_error(message: str) -> bytes:
     """The body of an error reply."""
     return _encode(_object({"error": _quote(message)}, depth=0))
@@ -88,7 +111,8 @@ def format_model_metadata(response: get_model_metadata_pb2.GetModelMetadataRespo
 def format_value(value: Any) -> str:
     """A parsed JSON value as error messages quote it."""
     if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
-        value = float(value)
+        beyond_double = math.inf if value > 0 else -math.inf
+        value = float(value) if abs(value) < 2**1023 else beyond_double
     if isinstance(value, float):
         return _decimals(np.array([value], np.float32 if abs(value) < 3.4e38 else np.float64))[0]
     return rapidjson.dumps(value, indent=4, ensure_ascii=False, number_mode=rapidjson.NM_NAN)

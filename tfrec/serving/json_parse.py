@@ -5,8 +5,6 @@ Values are first read level by level, which is fast and knows only good input. W
 read is read again value by value, in the order that decides which of several mistakes is reported.
 """
 
-import base64
-import binascii
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
@@ -17,6 +15,14 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from tfrec.serving.json_format import format_value
+from tfrec.serving.json_values import (
+    decode_base64,
+    format_error,
+    invalid,
+    is_base64,
+    json_type,
+    to_floats,
+)
 from tfrec.serving.status import ServingError
 from tfrec.serving.tensors import numpy_dtype, type_name
 
@@ -42,20 +48,22 @@ def parse_document(body: bytes) -> dict[str, Any]:
       ServingError: if it is something else.
     """
     if not body:
-        raise _invalid("JSON Parse error: The document is empty")
+        raise invalid("JSON Parse error: The document is empty")
     try:
         document = rapidjson.loads(body, number_mode=rapidjson.NM_NAN)
-    except (rapidjson.JSONDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise invalid(
+            f"JSON Parse error: Invalid encoding in string. at offset: {error.start}"
+        ) from error
+    except (ValueError, RecursionError) as error:
         # "Parse error at offset 6: Invalid value."
         place, _, text = str(error).partition(": ")
         offset = place.rpartition(" ")[2]
-        raise _invalid(f"JSON Parse error: {text} at offset: {offset}") from error
-    except UnicodeDecodeError as error:
-        raise _invalid(
-            f"JSON Parse error: Invalid encoding in string. at offset: {error.start}"
-        ) from error
+        if text == _PYTHONS_LIMIT:
+            text = "Number too big to be stored in double."
+        raise invalid(f"JSON Parse error: {text} at offset: {offset}") from error
     if not isinstance(document, dict):
-        raise _format_error(document, "Is not object")
+        raise format_error(document, "Is not object")
     return document
 
 
@@ -67,7 +75,7 @@ def signature_name(document: dict[str, Any]) -> str:
     """
     name = document.get("signature_name", "")
     if not isinstance(name, str):
-        raise _format_error(
+        raise format_error(
             document, "not formatted correctly. 'signature_name' key must be a string value."
         )
     return name
@@ -88,37 +96,33 @@ def predict_inputs(document: dict[str, Any], infos: TensorInfos) -> PredictInput
     """
     if not infos:
         name = document.get("signature_name") or "DEFAULT"
-        raise _invalid(f"Failed to get input map for signature: {name}")
+        raise invalid(f"Failed to get input map for signature: {name}")
     infos = dict(infos)
     if "instances" in document and "inputs" in document:
-        raise _format_error(
+        raise format_error(
             document,
             "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist ",
         )
     if "inputs" in document:
         return PredictInputs(_column_arrays(document["inputs"], infos), row_form=False)
     if "instances" not in document:
-        raise _invalid("Missing 'inputs' or 'instances' key")
+        raise invalid("Missing 'inputs' or 'instances' key")
     instances = document["instances"]
     if not isinstance(instances, list):
-        raise _format_error(document, "Excepting 'instances' to be an list/array")
+        raise format_error(document, "Excepting 'instances' to be an list/array")
     if not instances:
-        raise _format_error(document, "No values in 'instances' array")
+        raise format_error(document, "No values in 'instances' array")
     return PredictInputs(_row_arrays(instances, infos), row_form=True)
 
 
-def _invalid(message: str) -> ServingError:
-    return ServingError("INVALID_ARGUMENT", message)
-
-
-def _format_error(value: Any, message: str) -> ServingError:
-    return _invalid(f"JSON Value: {format_value(value)} {message}")
+# What becomes of a whole number with thousands of digits.
+_PYTHONS_LIMIT = "Invalid integer value"
 
 
 def _column_arrays(value: Any, infos: TensorInfos) -> dict[str, np.ndarray]:
-    if not isinstance(value, dict) or _is_base64(value):
+    if not isinstance(value, dict) or is_base64(value):
         if len(infos) > 1:
-            raise _invalid(
+            raise invalid(
                 "inputs is a plain value/list, but expecting an object as multiple input tensors"
                 " required as per tensorinfo_map"
             )
@@ -126,13 +130,13 @@ def _column_arrays(value: Any, infos: TensorInfos) -> dict[str, np.ndarray]:
         return {name: _array(value, info.dtype)}
     for name in infos:
         if name not in value:
-            raise _invalid(f"Missing named input: {name} in 'inputs' object.")
+            raise invalid(f"Missing named input: {name} in 'inputs' object.")
     return {name: _array(value[name], info.dtype) for name, info in infos.items()}
 
 
 def _row_arrays(instances: list, infos: TensorInfos) -> dict[str, np.ndarray]:
     if not isinstance(instances[0], dict) and len(infos) > 1:
-        raise _invalid(
+        raise invalid(
             "instances is a plain list, but expecting list of objects as multiple input tensors"
             " required as per tensorinfo_map"
         )
@@ -155,16 +159,16 @@ def _named_rows(instances: list, infos: TensorInfos) -> dict[str, np.ndarray]:
     rows: dict[str, list[np.ndarray]] = {name: [] for name in infos}
     for index, item in enumerate(instances):
         if not _is_named(item):
-            raise _invalid(f"Expecting object but got list at item {index} of input list")
+            raise invalid(f"Expecting object but got list at item {index} of input list")
         for name, value in item.items():
             try:
                 if name not in infos:
-                    raise _invalid(f"JSON object: does not have named input: {name}")
+                    raise invalid(f"JSON object: does not have named input: {name}")
                 _append_row(rows[name], value, infos[name].dtype)
             except ServingError as error:
                 raise _element_error(index, f" key: {name}", error) from error
         if item.keys() != infos.keys():
-            raise _invalid(
+            raise invalid(
                 f"Failed to process element: {index} of 'instances' list. JSON object:"
                 f" {format_value(item)} keys must be equal to: {','.join(sorted(infos))}"
             )
@@ -175,7 +179,7 @@ def _plain_rows(instances: list, dtype: int) -> np.ndarray:
     rows: list[np.ndarray] = []
     for index, item in enumerate(instances):
         if _is_named(item):
-            raise _invalid(f"Expecting value/list but got object at item {index} of input list")
+            raise invalid(f"Expecting value/list but got object at item {index} of input list")
         try:
             _append_row(rows, item, dtype)
         except ServingError as error:
@@ -184,15 +188,15 @@ def _plain_rows(instances: list, dtype: int) -> np.ndarray:
 
 
 def _element_error(index: int, key: str, error: ServingError) -> ServingError:
-    return _invalid(f"Failed to process element: {index}{key} of 'instances' list. Error: {error}")
+    return invalid(f"Failed to process element: {index}{key} of 'instances' list. Error: {error}")
 
 
 def _append_row(rows: list[np.ndarray], value: Any, dtype: int) -> None:
     row = _array(value, dtype)
     if rows and row.size != rows[0].size:
-        raise _invalid(f"Expecting tensor size: {rows[0].size} but got: {row.size}")
+        raise invalid(f"Expecting tensor size: {rows[0].size} but got: {row.size}")
     if rows and row.shape != rows[0].shape:
-        raise _invalid(
+        raise invalid(
             f"Expecting shape {_shape_text(rows[0].shape)} but got: {_shape_text(row.shape)}"
         )
     rows.append(row)
@@ -224,7 +228,7 @@ def _shape(value: Any) -> tuple[int, ...]:
             break
         value = value[0]
     if len(shape) > _MAX_DIMENSIONS:
-        raise _invalid(f"Encountered lists nested to more than {_MAX_DIMENSIONS} dimensions")
+        raise invalid(f"Encountered lists nested to more than {_MAX_DIMENSIONS} dimensions")
     return tuple(shape)
 
 
@@ -292,18 +296,16 @@ def _to_array(leaves: list, dtype: int) -> np.ndarray:
         array = np.empty(len(leaves), object)
         array[:] = [leaf.encode() if isinstance(leaf, str) else leaf for leaf in leaves]
         return array
-    try:
-        with np.errstate(over="ignore"):
-            return np.array(leaves, _KINDS[dtype].wide).astype(numpy_dtype(dtype))
-    except OverflowError as error:
-        raise _invalid("JSON Parse error: Number too big to be stored in double.") from error
+    if _KINDS[dtype] is _FLOATS:
+        return to_floats(leaves, numpy_dtype(dtype))
+    return np.array(leaves, _KINDS[dtype].wide).astype(numpy_dtype(dtype))
 
 
 def _collect(value: Any, level: int, shape: tuple[int, ...], dtype: int, leaves: list) -> None:
     """Appends the leaves of `value`, depth first, and refuses the first that is wrong."""
     if not isinstance(value, list):
         if level != len(shape):
-            raise _format_error(
+            raise format_error(
                 value,
                 f"found at incorrect level: {level + 1} in the JSON DOM."
                 f" Expected at level: {len(shape)}",
@@ -311,9 +313,9 @@ def _collect(value: Any, level: int, shape: tuple[int, ...], dtype: int, leaves:
         leaves.append(_leaf(value, dtype))
         return
     if level >= len(shape):
-        raise _invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
+        raise invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
     if len(value) != shape[level]:
-        raise _invalid(
+        raise invalid(
             f"Encountered list at unexpected size: {len(value)} at level: {level}"
             f" expected size: {shape[level]}"
         )
@@ -324,39 +326,18 @@ def _collect(value: Any, level: int, shape: tuple[int, ...], dtype: int, leaves:
 def _leaf(value: Any, dtype: int) -> Any:
     kind = _KINDS.get(dtype)
     if isinstance(value, dict) and dtype == types_pb2.DT_STRING:
-        return _decode_base64(value)
+        return decode_base64(value)
     if kind is None and not isinstance(value, dict):
         raise ServingError(
             "UNIMPLEMENTED",
             f"Conversion of JSON Value: {format_value(value)} to type: {type_name(dtype)}",
         )
     if kind is None or not kind.fits([value]):
-        raise _format_error(
-            value, f"Type: {_json_type(value)} is not of expected type: {type_name(dtype)}"
+        raise format_error(
+            value, f"Type: {json_type(value)} is not of expected type: {type_name(dtype)}"
         )
     return value
 
 
-def _json_type(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "Null", False: "False", True: "True"}[value]
-    names: dict[type, str] = {dict: "Object", list: "Array", str: "String"}
-    return names.get(type(value), "Number")
-
-
 def _is_named(item: Any) -> bool:
-    return isinstance(item, dict) and not _is_base64(item)
-
-
-def _is_base64(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
-
-
-def _decode_base64(value: dict[str, Any]) -> bytes:
-    if not _is_base64(value):
-        raise _format_error(value, "not formatted correctly for base64 data")
-    text = "".join(value["b64"].split())
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _invalid("Unable to base64 decode") from error
+    return isinstance(item, dict) and not is_base64(item)

@@ -1,18 +1,17 @@
-"""Which versions of which models are loaded, and since when."""
+"""Which models are served, and the hold that a request has on a version of one."""
 
 import logging
 import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from tfrec.errors import UserError
+from tfrec.serving.model_config import ModelConfig
+from tfrec.serving.model_versions import ModelVersions, Retry, load_servable
 from tfrec.serving.servable import Servable
 from tfrec.serving.status import ServingError, VersionStatus
-from tfrec.serving.warmup import warm_up
 
 logger = logging.getLogger(__name__)
 
@@ -25,73 +24,145 @@ class Lease(NamedTuple):
 
 
 class ModelManager:
-    """Watches a base path per model and keeps its newest version loaded.
+    """Keeps models loaded: of each, the versions that its policy picks from its base path.
 
-    A version is a directory whose name parses as int64. A newer one is loaded and warmed up before
-    the older one is dropped; requests that run on the older one finish there.
+    A version is a directory whose name parses as int64. Models and labels can be replaced while
+    requests run.
     """
 
     def __init__(
         self,
-        models: Mapping[str, Path],
+        models: Iterable[ModelConfig] = (),
         *,
+        load: Callable[[Path], Servable] = load_servable,
         file_system_poll_wait_seconds: float = 1.0,
         max_num_load_retries: int = 5,
         load_retry_interval_seconds: float = 60.0,
+        allow_version_labels_for_unavailable_models: bool = False,
     ) -> None:
-        """Names what to watch; nothing happens before `start`.
+        """Says what to serve; nothing happens before `start`.
 
         Args:
-          models: base path of each model by its name.
-          file_system_poll_wait_seconds: time between two looks at a base path.
+          models: what to serve at first.
+          load: loads a version directory and warms it up.
+          file_system_poll_wait_seconds: time between two looks at a base path; 0 looks once.
           max_num_load_retries: how often a version that failed to load is tried again.
           load_retry_interval_seconds: time between a failure and the next try.
+          allow_version_labels_for_unavailable_models: lets a label that is not in use point to a
+            version that is not loaded.
 
         Raises:
-          UserError: if the time between two looks is not positive.
+          UserError: if the time between two looks is negative.
         """
-        if file_system_poll_wait_seconds <= 0:
+        if file_system_poll_wait_seconds < 0:
             raise UserError(
-                f"file_system_poll_wait_seconds: {file_system_poll_wait_seconds} is not positive;"
-                " give the seconds between two looks for new versions, e.g. 1"
+                f"file_system_poll_wait_seconds: {file_system_poll_wait_seconds} is negative; give"
+                " the seconds between two looks for new versions, e.g. 1, or 0 for one look"
             )
+        self._first_models = tuple(models)
+        self._load = load
+        self._poll_wait_seconds = file_system_poll_wait_seconds
+        self._retry = Retry(max_num_load_retries, load_retry_interval_seconds)
+        self._labels_may_wait = allow_version_labels_for_unavailable_models
         self._changed = threading.Condition()
         self._stopping = threading.Event()
-        self._poll_wait_seconds = file_system_poll_wait_seconds
-        retry = _Retry(max_num_load_retries, load_retry_interval_seconds)
-        self._models = {
-            name: _Model(name, Path(path), self._changed, retry) for name, path in models.items()
-        }
-        self._threads = [
-            threading.Thread(target=self._watch, args=(model,), name=f"watch-{name}", daemon=True)
-            for name, model in self._models.items()
-        ]
+        self._configuring = threading.Lock()
+        self._models: dict[str, ModelVersions] = {}
+        self._labels: dict[str, Mapping[str, int]] = {}
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Starts watching and waits until every model has a version to serve.
+        """Starts serving and waits until every model has a version that is available.
 
         A base path that is missing or empty is waited for, until `stop` is called.
 
         Raises:
-          UserError: if the first version of a model fails to load.
+          UserError: if the first versions of a model fail to load, or a label is refused.
         """
-        for thread in self._threads:
-            thread.start()
-        with self._changed:
-            self._changed.wait_for(self._settled)
-            failure = self._failure()
-        if failure is not None:
+        if self._stopping.is_set():
+            return
+        try:
+            added = self.apply(self._first_models)
+        except ServingError as error:
+            raise UserError(
+                f"{error}; allow_version_labels_for_unavailable_models admits labels before their"
+                " versions are loaded"
+            ) from error
+        failures = self._wait_for(added, None)
+        if failures:
             self.stop()
-            raise failure
+            raise UserError(
+                "; ".join(
+                    f"model {name}: no version could be loaded: {failed.error_code}:"
+                    f" {failed.error_message}"
+                    for name, failed in failures.items()
+                )
+            )
 
-    def stop(self) -> None:
-        """Ends the watching, waits for running requests and unloads every version."""
-        with self._changed:
+    def apply(self, models: Sequence[ModelConfig]) -> list[str]:
+        """Serves these models and no others from now on; what is to be loaded follows.
+
+        A model that is configured as before is left alone.
+
+        Args:
+          models: the whole list.
+
+        Returns:
+          The names of those that were not served until now.
+
+        Raises:
+          ServingError: if a label is refused, and then nothing has changed.
+        """
+        with self._configuring:
+            if self._stopping.is_set():
+                raise ServingError("UNAVAILABLE", "The server is stopping.")
+            for config in models:
+                self._check_labels(config)
+            added = [config.name for config in models if not self._is_configured(config.name)]
+            self._labels = {config.name: config.labels for config in models}
+            for name in self._models.keys() - {config.name for config in models}:
+                self._models[name].configure(None)
+            for config in models:
+                self._versions(config.name).configure(config)
+        return added
+
+    def reload(self, models: Sequence[ModelConfig], timeout_seconds: float | None = None) -> None:
+        """Does as `apply`, and waits until the models that are new can be asked.
+
+        Args:
+          models: the whole list.
+          timeout_seconds: how long to wait at most; None sets no limit.
+
+        Raises:
+          ServingError: if a label is refused, and then nothing has changed; or a new model fails
+            to load, or not all are loaded in time.
+        """
+        failures = self._wait_for(self.apply(models), timeout_seconds)
+        if self._stopping.is_set():
+            raise ServingError("UNAVAILABLE", "The server is stopping.")
+        if failures:
+            told = "".join(
+                f"{{{{name: {name} version: {failed.version}}} due to error: {failed.error_code}:"
+                f" {failed.error_message}}}, "
+                for name, failed in failures.items()
+            )
+            raise ServingError(
+                "UNKNOWN", f"{len(failures)} model(s) did not become available: {{{told}}}"
+            )
+
+    def begin_stop(self) -> None:
+        """Ends the watching and all waiting for models; what is loaded stays so until `stop`."""
+        with self._configuring, self._changed:
             self._stopping.set()
             self._changed.notify_all()
+        for model in self._models.values():
+            model.wake()
+
+    def stop(self) -> None:
+        """Waits for running requests and unloads every version."""
+        self.begin_stop()
         for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
+            thread.join()
         for model in self._models.values():
             model.unload_all()
 
@@ -102,18 +173,18 @@ class ModelManager:
         Args:
           name: the model.
           version: which version; None means the newest that is available.
-          label: a name for a version. No label is known yet.
+          label: what the configuration calls the version, instead of `version`.
 
         Yields:
           The version's number and its servable.
 
         Raises:
-          ServingError: if there is no such model or version.
+          ServingError: if there is no such model, version or label.
         """
         if not name:
             raise ServingError("INVALID_ARGUMENT", "ModelSpec has no name specified.")
         if label:
-            raise ServingError("INVALID_ARGUMENT", f"Unrecognized servable version label: {label}")
+            version = self._labelled(name, label)
         model = self._models.get(name)
         record = model.acquire(version) if model else None
         if model is None or record is None or record.servable is None:
@@ -147,192 +218,62 @@ class ModelManager:
             raise ServingError("NOT_FOUND", f"Could not find version {version} of model {name}")
         return found
 
-    def _settled(self) -> bool:
-        everywhere = all(model.acquirable(None) for model in self._models.values())
-        return everywhere or self._stopping.is_set() or self._failure() is not None
+    def _is_configured(self, name: str) -> bool:
+        return name in self._models and self._models[name].configured
 
-    def _failure(self) -> UserError | None:
-        failures = (model.failure() for model in self._models.values())
-        return next((failure for failure in failures if failure is not None), None)
+    def _versions(self, name: str) -> ModelVersions:
+        if name not in self._models:
+            model = ModelVersions(
+                name, self._changed, self._load, self._poll_wait_seconds, self._retry
+            )
+            thread = threading.Thread(
+                target=model.watch, args=(self._stopping,), name=f"watch-{name}", daemon=True
+            )
+            # Requests look models up without a lock.
+            self._models = {**self._models, name: model}
+            self._threads.append(thread)
+            thread.start()
+        return self._models[name]
 
-    def _watch(self, model: "_Model") -> None:
-        while not self._stopping.is_set():
-            try:
-                model.poll(time.monotonic())
-            except Exception:
-                logger.exception("model %s: looking for versions failed", model.name)
-            self._stopping.wait(self._poll_wait_seconds)
+    def _wait_for(
+        self, names: Sequence[str], timeout_seconds: float | None
+    ) -> dict[str, VersionStatus]:
+        """Waits until each model has a version to serve or any has failed; tells the failures."""
+        models = [self._models[name] for name in names]
 
+        def failures() -> dict[str, VersionStatus]:
+            failed = {model.name: model.failure() for model in models}
+            return {name: status for name, status in failed.items() if status is not None}
 
-class _Retry(NamedTuple):
-    times: int
-    interval_seconds: float
+        def settled() -> bool:
+            ready = all(model.find(None) or not model.configured for model in models)
+            return ready or self._stopping.is_set() or bool(failures())
 
-
-@dataclass
-class _Record:
-    """One version since it was first seen."""
-
-    version: int
-    state: str = "START"
-    error: ServingError | None = None
-    servable: Servable | None = None
-    users: int = 0
-    failures: int = 0
-    retry_at: float = 0.0
-
-    def status(self) -> VersionStatus:
-        if self.error is None:
-            return VersionStatus(self.version, self.state)
-        return VersionStatus(self.version, self.state, self.error.code, self.error.message)
-
-
-class _Model:
-    """The versions of one model. `poll` runs in one thread, everything else in any."""
-
-    def __init__(
-        self, name: str, base_path: Path, changed: threading.Condition, retry: _Retry
-    ) -> None:
-        self.name = name
-        self._base_path = base_path
-        self._changed = changed
-        self._retry = retry
-        self._records: dict[int, _Record] = {}
-        self._told = ""
-
-    def poll(self, now: float) -> None:
-        """Looks at the base path once, and loads and unloads what has changed."""
-        try:
-            paths = _version_directories(self._base_path)
-        except OSError as error:
-            self._tell(f"waiting: the base path cannot be read: {error}")
-            return
-        if not paths:
-            self._tell(f"waiting: {self._base_path} holds no version; write one to <base path>/1")
-        for version, record in self._records.items():
-            if version not in paths:
-                record.failures, record.retry_at = 0, 0.0
-        newest = max(paths, default=None)
-        if newest is not None and self._wants_load(newest, now):
-            self._load(newest, paths[newest], now)
-        self._unload_others(newest)
-
-    def failure(self) -> UserError | None:
-        """Why there is nothing to serve, if it is because a load failed."""
-        failed = [record for record in self._records.values() if record.error]
-        if self.acquirable(None) is not None or not failed:
-            return None
-        return UserError(f"model {self.name}: no version could be loaded: {failed[-1].error}")
-
-    def acquire(self, version: int | None) -> _Record | None:
+        if timeout_seconds is not None:
+            timeout_seconds = min(timeout_seconds, threading.TIMEOUT_MAX)
         with self._changed:
-            record = self.acquirable(version)
-            if record is not None:
-                record.users += 1
-            return record
+            if not self._changed.wait_for(settled, timeout_seconds):
+                raise ServingError("DEADLINE_EXCEEDED", "Deadline Exceeded")
+            return failures()
 
-    def release(self, record: _Record) -> None:
-        with self._changed:
-            record.users -= 1
-            if record.users == 0 and record.state == "UNLOADING":
-                self._changed.notify_all()
+    def _check_labels(self, config: ModelConfig) -> None:
+        in_use = self._labels.get(config.name, {})
+        for label, version in config.labels.items():
+            moves = in_use.get(label, version) != version
+            if self._labels_may_wait and not moves:
+                continue
+            model = self._models.get(config.name)
+            with self._changed:
+                available = model is not None and model.find(version) is not None
+            if not available:
+                raise ServingError(
+                    "FAILED_PRECONDITION",
+                    f"Request to assign label to version {version} of model {config.name}, which"
+                    " is not currently available for inference",
+                )
 
-    def acquirable(self, version: int | None) -> _Record | None:
-        available = [r for r in self._records.values() if r.state == "AVAILABLE"]
-        if version is not None:
-            available = [record for record in available if record.version == version]
-        return max(available, key=lambda record: record.version, default=None)
-
-    def statuses(self) -> list[VersionStatus]:
-        with self._changed:
-            newest_first = sorted(self._records, reverse=True)
-            return [self._records[version].status() for version in newest_first]
-
-    def unload_all(self) -> None:
-        self._unload_others(None)
-
-    def _wants_load(self, version: int, now: float) -> bool:
-        record = self._records.get(version)
-        if record is None:
-            return True
-        if record.error is None:
-            return record.state == "END"
-        return record.failures <= self._retry.times and now >= record.retry_at
-
-    def _load(self, version: int, path: Path, now: float) -> None:
-        record = self._records.get(version) or _Record(version)
-        record.error = None
-        self._set(record, "LOADING")
-        started = time.monotonic()
-        try:
-            record.servable = load_servable(path)
-        except ServingError as error:
-            logger.error("model %s: version %d failed to load: %s", self.name, version, error)
-            record.error = error
-        except Exception as error:
-            logger.exception("model %s: version %d failed to load", self.name, version)
-            record.error = ServingError("INTERNAL", f"{path}: {error}")
-        if record.error is not None:
-            record.failures += 1
-            record.retry_at = now + self._retry.interval_seconds
-            self._set(record, "END")
-            return
-        self._set(record, "AVAILABLE")
-        seconds = time.monotonic() - started
-        self._tell(f"version {version} is available, loaded in {seconds:.1f} s from {path}")
-
-    def _unload_others(self, aspired: int | None) -> None:
-        """Drops every other version, unless nothing has come to take its place."""
-        if aspired is not None and self._records[aspired].state != "AVAILABLE":
-            return
-        for record in list(self._records.values()):
-            if record.version != aspired and record.state == "AVAILABLE":
-                self._unload(record)
-
-    def _unload(self, record: _Record) -> None:
-        self._set(record, "UNLOADING")
-        with self._changed:
-            self._changed.wait_for(lambda: record.users == 0)
-        assert record.servable is not None
-        record.servable.close()
-        record.servable = None
-        self._set(record, "END")
-        logger.info("model %s: version %d is unloaded", self.name, record.version)
-
-    def _set(self, record: _Record, state: str) -> None:
-        with self._changed:
-            self._records[record.version] = record
-            record.state = state
-            self._changed.notify_all()
-
-    def _tell(self, message: str) -> None:
-        """Logs what has not just been logged, as this is asked at every poll."""
-        if message != self._told:
-            logger.info("model %s: %s", self.name, message)
-            self._told = message
-
-
-def load_servable(path: Path) -> Servable:
-    """Loads a version directory and runs its warm-up records."""
-    servable = Servable.load(path)
-    try:
-        count = warm_up(servable)
-    except BaseException:
-        servable.close()
-        raise
-    logger.debug("%s: %d warm-up records run", path, count)
-    return servable
-
-
-def _version_directories(base_path: Path) -> dict[int, Path]:
-    directories = [child for child in base_path.iterdir() if child.is_dir()]
-    numbered = {_version_number(child.name): child for child in sorted(directories)}
-    return {version: child for version, child in numbered.items() if version is not None}
-
-
-def _version_number(name: str) -> int | None:
-    digits = name.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit()):
-        return None
-    number = int(name)
-    return number if -(2**63) <= number < 2**63 else None
+    def _labelled(self, name: str, label: str) -> int:
+        version = self._labels.get(name, {}).get(label)
+        if version is None:
+            raise ServingError("INVALID_ARGUMENT", f"Unrecognized servable version label: {label}")
+        return version

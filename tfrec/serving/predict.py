@@ -6,6 +6,7 @@ import numpy as np
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
+from tfrec.serving.monitoring import observe_run
 from tfrec.serving.servable import Servable
 from tfrec.serving.status import ServingError
 from tfrec.serving.tensors import fill_proto, from_proto
@@ -36,7 +37,7 @@ def predict(
     _check_names(signature, request.inputs)
     inputs = {alias: _parse(alias, request.inputs[alias]) for alias in sorted(request.inputs)}
     outputs = _select_outputs(signature, request.output_filter)
-    values = _run(servable, signature, inputs, outputs, timeout_seconds)
+    values = _run(request.model_spec.name, servable, signature, inputs, outputs, timeout_seconds)
     response = predict_pb2.PredictResponse()
     response.model_spec.signature_name = name
     for alias, value in values.items():
@@ -45,6 +46,7 @@ def predict(
 
 
 def predict_arrays(
+    model: str,
     servable: Servable,
     signature: meta_graph_pb2.SignatureDef,
     inputs: Mapping[str, np.ndarray],
@@ -53,6 +55,7 @@ def predict_arrays(
     """The same call on arrays, for all outputs.
 
     Args:
+      model: the model's name, for the metrics.
       servable: the version to run.
       signature: one of its signatures.
       inputs: an array for each input of the signature; strings as object arrays of bytes.
@@ -65,7 +68,7 @@ def predict_arrays(
       ServingError: if the inputs do not fit the signature or the graph fails.
     """
     _check_names(signature, inputs)
-    return _run(servable, signature, inputs, sorted(signature.outputs), timeout_seconds)
+    return _run(model, servable, signature, inputs, sorted(signature.outputs), timeout_seconds)
 
 
 def _check_names(signature: meta_graph_pb2.SignatureDef, given: Collection[str]) -> None:
@@ -122,6 +125,7 @@ def _select_outputs(
 
 
 def _run(
+    model: str,
     servable: Servable,
     signature: meta_graph_pb2.SignatureDef,
     inputs: Mapping[str, np.ndarray],
@@ -133,4 +137,12 @@ def _run(
         for alias in signature.inputs
         if alias not in inputs
     }
-    return servable.run(signature, {**inputs, **defaults}, outputs, timeout_seconds)
+    return observe_run(
+        model,
+        "Predict",
+        servable.run,
+        signature,
+        {**inputs, **defaults},
+        outputs,
+        timeout_seconds,
+    )

@@ -3,16 +3,25 @@
 import asyncio
 import gzip
 import re
+import time
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_pb2,
+    regression_pb2,
+)
 
-from tfrec.serving import json_format, json_parse
+from tfrec.serving import json_examples, json_format, json_parse
+from tfrec.serving.inference import classify, regress
 from tfrec.serving.manager import ModelManager
 from tfrec.serving.model_info import SIGNATURE_DEF, get_model_metadata, get_model_status
+from tfrec.serving.monitoring import count_request, observe_request, render_metrics
 from tfrec.serving.predict import DEFAULT_SIGNATURE, predict_arrays
 from tfrec.serving.status import ServingError
 
@@ -48,15 +57,19 @@ class Reply(NamedTuple):
 class RestApi:
     """An ASGI application that answers for the models of a manager."""
 
-    def __init__(self, manager: ModelManager, timeout_seconds: float) -> None:
+    def __init__(
+        self, manager: ModelManager, timeout_seconds: float, monitoring_path: str | None = None
+    ) -> None:
         """Answers requests from `manager`.
 
         Args:
           manager: the models.
           timeout_seconds: a model run is stopped after this time.
+          monitoring_path: path of the metrics; None shows them nowhere.
         """
         self._manager = manager
         self._timeout_seconds = timeout_seconds
+        self._monitoring_path = monitoring_path
 
     async def __call__(
         self,
@@ -101,6 +114,8 @@ class RestApi:
         Returns:
           Status, body and content type of the reply.
         """
+        if path == self._monitoring_path:
+            return Reply(200, render_metrics(), "text/plain")
         if not _API_PATH.fullmatch(path):
             return Reply(404, _NOT_FOUND_PAGE, "text/html")
         if method == "OPTIONS":
@@ -112,24 +127,32 @@ class RestApi:
             address = _find_address(method, path)
         except OverflowError:
             return Reply(400, b"")
+        return self._answer_observed(method, path, address, body)
+
+    def _answer_observed(
+        self, method: str, path: str, address: "_Address | None", body: bytes
+    ) -> Reply:
+        started = time.perf_counter()
+        model = address.name if address else ""
         try:
-            return Reply(200, self._dispatch(method, path, address, body))
+            reply = Reply(200, self._dispatch(method, path, address, body))
         except ServingError as error:
+            count_request(model, error.code)
             return Reply(HTTP_STATUS[error.code], json_format.format_error(error.message))
+        count_request(model, "OK")
+        api = address.verb if address and method == "POST" else ""
+        observe_request(model, api, "REST", time.perf_counter() - started)
+        return reply
 
     def _dispatch(self, method: str, path: str, address: "_Address | None", body: bytes) -> bytes:
-        if address is not None and method == "POST":
-            if address.verb == "predict":
-                return self._predict(address, body)
-            if address.verb in ("classify", "regress"):
-                raise ServingError(
-                    "UNIMPLEMENTED", f"{address.verb} is not supported here; use predict"
-                )
-        if address is not None and method == "GET":
-            if not address.name:
-                raise ServingError("INVALID_ARGUMENT", "Missing model name in request.")
-            return self._metadata(address) if address.verb == "metadata" else self._status(address)
-        raise ServingError("INVALID_ARGUMENT", f"Malformed request: {method} {path}")
+        calls = {"predict": self._predict, "classify": self._classify, "regress": self._regress}
+        if address is None or (method == "POST" and address.verb not in calls):
+            raise ServingError("INVALID_ARGUMENT", f"Malformed request: {method} {path}")
+        if method == "POST":
+            return calls[address.verb](address, body)
+        if not address.name:
+            raise ServingError("INVALID_ARGUMENT", "Missing model name in request.")
+        return self._metadata(address) if address.verb == "metadata" else self._status(address)
 
     def _predict(self, address: "_Address", body: bytes) -> bytes:
         document = json_parse.parse_document(body)
@@ -143,11 +166,31 @@ class RestApi:
                 )
             inputs = json_parse.predict_inputs(document, signature.inputs)
             outputs = predict_arrays(
-                lease.servable, signature, inputs.arrays, self._timeout_seconds
+                address.name, lease.servable, signature, inputs.arrays, self._timeout_seconds
             )
         if inputs.row_form:
             return json_format.format_predictions(outputs)
         return json_format.format_outputs(outputs)
+
+    def _classify(self, address: "_Address", body: bytes) -> bytes:
+        request = classification_pb2.ClassificationRequest()
+        self._read_examples(address, body, request)
+        with self._manager.lease(address.name, address.version, address.label) as lease:
+            response = classify(lease.servable, request, self._timeout_seconds)
+        return json_format.format_classifications(response.result)
+
+    def _regress(self, address: "_Address", body: bytes) -> bytes:
+        request = regression_pb2.RegressionRequest()
+        self._read_examples(address, body, request)
+        with self._manager.lease(address.name, address.version, address.label) as lease:
+            response = regress(lease.servable, request, self._timeout_seconds)
+        return json_format.format_regressions(response.result)
+
+    def _read_examples(self, address: "_Address", body: bytes, request: Any) -> None:
+        document = json_parse.parse_document(body)
+        request.model_spec.name = address.name
+        request.model_spec.signature_name = json_parse.signature_name(document)
+        request.input.CopyFrom(json_examples.read_examples(document))
 
     def _status(self, address: "_Address") -> bytes:
         request = get_model_status_pb2.GetModelStatusRequest(model_spec=address.model_spec())
