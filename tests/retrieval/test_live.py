@@ -164,18 +164,18 @@ def test_what_cannot_be_put_changes_nothing(
 
 
 def test_no_answer_mixes_two_states() -> None:
-    """Pairs of items change places; a query that sees half of a change finds one twice, or none.
+    """Writers hold two items each, one of them up and one down, and let them change places.
 
-    Writers hold a pair each and move it to and fro, and a query of any moment must find each pair
-    with one item up and one down.
+    A search that sees half of a change finds an item twice, or not at all, or both of two up.
     """
-    count, changes = 4, 150
-    vectors = np.zeros((2 * count, DIM), np.float32)
-    live = LiveIndex(BruteForce(vectors + 1e-3), [f"{n}" for n in range(2 * count)], DIM, 1300)
+    pairs, answers, slots = 4, 1500, 40_000
+    names = [f"{number}" for number in range(2 * pairs)]
     up, down = np.eye(DIM, dtype=np.float32)[0], -np.eye(DIM, dtype=np.float32)[0]
+    ways = [tf.constant(np.stack(way)) for way in ((up, down), (down, up))]
+    live = LiveIndex(BruteForce(np.stack([up, down] * pairs)), names, DIM, slots)
     put_pair = tf.function(
         lambda ids, pair: live.put(ids, pair, lambda *_: []),
-        [tf.TensorSpec([None], tf.string), tf.TensorSpec([None, DIM], tf.float32)],
+        [tf.TensorSpec([2], tf.string), tf.TensorSpec([2, DIM], tf.float32)],
         autograph=False,
     )
 
@@ -183,33 +183,37 @@ def test_no_answer_mixes_two_states() -> None:
     def ask() -> tuple[tf.Tensor, tf.Tensor]:
         moment = live.now()
         with tf.control_dependencies([moment.cells]):
-            excluded = live.find(tf.constant([["unheard of"]]), moment)
-            cells, scores = live.search(up[np.newaxis], tf.constant(8), excluded, moment)
+            nothing = live.find(tf.constant([[""]]), moment)
+            cells, scores = live.search(up[np.newaxis], tf.constant(2 * pairs), nothing, moment)
             return live.ids(cells)[0], scores[0]
 
-    def write(pair: int) -> None:
-        ids = tf.constant([f"{2 * pair}", f"{2 * pair + 1}"])
-        for number in range(changes):
-            put_pair(ids, tf.constant(np.stack([up, down] if number % 2 else [down, up])))
+    done = threading.Event()
 
-    for pair in range(count):
-        put_pair(tf.constant([f"{2 * pair}", f"{2 * pair + 1}"]), tf.constant([up, down]))
-    stop = threading.Event()
+    def write(pair: int) -> int:
+        ids = tf.constant(names[2 * pair : 2 * pair + 2])
+        for number in range(slots // (2 * pairs)):
+            put_pair(ids, ways[(number + 1) % 2])
+            if done.is_set():
+                return number
+        raise AssertionError("the readers are too slow")
 
-    def read() -> Iterator[tuple[list[bytes], np.ndarray]]:
-        while not stop.is_set():
-            ids, scores = ask()
-            yield ids.numpy().tolist(), scores.numpy()
+    def read(_: int) -> list[tuple[list[bytes], list[float]]]:
+        return [(ids.numpy().tolist(), scores.numpy().tolist()) for ids, scores in asked()]
 
-    with ThreadPoolExecutor(2 + count) as threads:
-        readers = [threads.submit(lambda: list(read())) for _ in range(2)]
-        for writer in [threads.submit(write, pair) for pair in range(count)]:
-            writer.result()
-        stop.set()
-        answers = [answer for reader in readers for answer in reader.result()]
+    def asked() -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+        for _ in range(answers):
+            yield ask()
 
-    assert len({tuple(ids) for ids, _ in answers}) > 10
-    for ids, scores in answers:
-        assert sorted(ids) == sorted(f"{n}".encode() for n in range(2 * count))
-        assert scores.tolist() == [1.0] * count + [-1.0] * count
-        assert {int(item) // 2 for item in ids[:count]} == set(range(count))
+    ask()
+    with ThreadPoolExecutor(2 + pairs) as threads:
+        writers = [threads.submit(write, pair) for pair in range(pairs)]
+        seen = [answer for one in threads.map(read, range(2)) for answer in one]
+        done.set()
+        changes = [writer.result() for writer in writers]
+
+    assert sum(changes) > 20
+    assert len({tuple(ids[:pairs]) for ids, _ in seen}) > 3
+    for ids, scores in seen:
+        assert sorted(ids) == sorted(name.encode() for name in names)
+        assert scores == [1.0] * pairs + [-1.0] * pairs
+        assert {int(item) // 2 for item in ids[:pairs]} == set(range(pairs))
