@@ -151,7 +151,7 @@ def ours(kind: Kind, vectors: np.ndarray, queries: np.ndarray) -> Side:
         lambda batch: tuned.index.search(batch, K),
         input_signature=[tf.TensorSpec([None, vectors.shape[1]], tf.float32)],
         autograph=False,
-    )
+    ).get_concrete_function()  # As a server runs it: without looking for a trace at each call.
     return Side(
         lambda batch: search(tf.constant(batch))[0],
         tuned.chosen.recall,

@@ -16,6 +16,13 @@ from tfrec.data.queries import RELEVANT, SEEN
 from tfrec.data.query_set import QuerySet
 from tfrec.features import FeatureSpec
 
+_SLOWEST = ("integration", "training", "stages")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the rooms with the longest files first, so that no process is left alone with one."""
+    items.sort(key=lambda item: item.path.parent.name not in _SLOWEST)
+
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:

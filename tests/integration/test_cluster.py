@@ -22,6 +22,9 @@ from tfrec.training.job import TrainingJob
 pytestmark = pytest.mark.timeout(600)
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "wider_items.py"
+EPOCHS = 15
+"""Enough for a task to be killed between the first and the last."""
+
 LOST = 75
 SUPERVISE = (
     "import sys; from pathlib import Path; from tfrec.training.cluster import run_cluster;"
@@ -97,8 +100,9 @@ def train_command(shop: Shop, prepared: PreparedData, folder: Path) -> list[obje
     runs = folder / "runs" / "shop"
     runs.mkdir(parents=True)
     (runs / "prepare").symlink_to(prepared.path)
-    cluster = {"strategy": "parameter_server", "workers": 1, "parameter_servers": 1, "epochs": 30}
-    values = [part for key, value in cluster.items() for part in (f"--training.{key}", value)]
+    cluster = {"strategy": "parameter_server", "workers": 1, "parameter_servers": 1}
+    settings = {**cluster, "epochs": EPOCHS}
+    values = [part for key, value in settings.items() for part in (f"--training.{key}", value)]
     return ["train", config, "--runs", folder / "runs", *values]
 
 
@@ -142,7 +146,7 @@ def test_a_killed_chief_is_told_and_training_resumes_behind_its_checkpoint(
     assert resumed.returncode == 0, resumed.stderr
     after = read_epochs(runs / "train" / "training_log.jsonl")
     assert after[: len(before)] == before
-    assert [epoch.epoch for epoch in after] == list(range(1, 31))
+    assert [epoch.epoch for epoch in after] == list(range(1, EPOCHS + 1))
     print(f"\nchief killed after epoch {len(before)}: resumed, final loss {after[-1].loss:.4f}")
 
 
@@ -168,7 +172,7 @@ def free_port() -> int:
 def test_tasks_that_something_else_starts_survive_the_loss_of_a_server(
     shop: Shop, prepared: PreparedData, tmp_path: Path, programs: list[subprocess.Popen[str]]
 ) -> None:
-    job = write_job(shop, prepared, tmp_path, epochs=30)
+    job = write_job(shop, prepared, tmp_path, epochs=EPOCHS)
     tasks = ByHand(job, programs)
     server, worker, chief = (tasks.start(kind) for kind in ("ps", "worker", "chief"))
     wait_until(lambda: job.log.exists() or chief.poll() is not None, "an epoch is done")
@@ -182,6 +186,6 @@ def test_tasks_that_something_else_starts_survive_the_loss_of_a_server(
     assert chief.returncode == LOST, errors
     assert "error: lost a task of the cluster" in errors
     assert again.returncode == 0, errors_again
-    assert json.loads(output.splitlines()[-1])["progress"]["step"] == 30 * 17
-    assert len(read_epochs(job.log)) == 30
+    assert json.loads(output.splitlines()[-1])["progress"]["step"] == EPOCHS * 17
+    assert len(read_epochs(job.log)) == EPOCHS
     assert worker.poll() is None

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +161,11 @@ def saved(job: TrainingJob) -> dict[str, np.ndarray]:
     reader = tf.train.load_checkpoint(latest(job.checkpoints))
     names = reader.get_variable_to_shape_map().keys() - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
     return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
+
+
+def test_processes_that_train_do_not_wait_for_beam() -> None:
+    program = "import sys, tfrec.training.trainer; sys.exit('apache_beam' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, check=False)
+
+    assert done.returncode == 0, done.stderr

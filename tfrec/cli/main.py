@@ -13,6 +13,7 @@ from tfrec.cli.data import data
 from tfrec.cli.datasets import datasets
 from tfrec.cli.features import features
 from tfrec.cli.items import items
+from tfrec.cli.loadtest import loadtest
 from tfrec.cli.measure import measure
 from tfrec.cli.plan import plan
 from tfrec.cli.query import query
@@ -20,6 +21,7 @@ from tfrec.cli.recommend import recommend
 from tfrec.cli.serve import serve
 from tfrec.cli.stages import STAGE_COMMANDS, run
 from tfrec.cli.tune import tune
+from tfrec.cli.verify import verify
 from tfrec.errors import UserError
 
 
@@ -37,7 +39,7 @@ def cli() -> None:
 
 
 for command in (
-    *(run, *STAGE_COMMANDS, plan, tune, serve, query, recommend, items),
+    *(run, *STAGE_COMMANDS, plan, tune, verify, serve, query, recommend, items, loadtest),
     *(data, datasets, features, measure),
 ):
     cli.add_command(command)

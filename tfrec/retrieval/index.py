@@ -93,11 +93,26 @@ def best(ids: tf.Tensor, scores: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf
     """
     found, places = tf.math.top_k(scores, tf.minimum(k, tf.shape(scores)[-1]))
     rows = tf.gather(ids, places, batch_dims=ids.shape.rank - 1)
-    rows = tf.where(tf.math.is_inf(found), tf.constant(NO_ITEM, tf.int64), rows)
-    ends = [[0, 0]] * (ids.shape.rank - 1) + [[0, k - tf.shape(found)[-1]]]
+    return filled(rows, found, k)
+
+
+def filled(ids: tf.Tensor, scores: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Fills lists up, best first as they are, to `k` places.
+
+    Args:
+      ids: `[..., n]` int64 rows, `n` at most `k`.
+      scores: `[..., n]` float32; -inf at the end, where there is no item.
+      k: how many.
+
+    Returns:
+      `[..., k]` int64, `NO_ITEM` behind the last item, and `[..., k]` float32, -inf there.
+    """
+    no_item = tf.constant(NO_ITEM, tf.int64)
+    rows = tf.where(tf.math.is_inf(scores), no_item, ids)
+    ends = [[0, 0]] * (ids.shape.rank - 1) + [[0, k - tf.shape(scores)[-1]]]
     return (
-        tf.pad(rows, ends, constant_values=tf.constant(NO_ITEM, tf.int64)),
-        tf.pad(found, ends, constant_values=-float("inf")),
+        tf.pad(rows, ends, constant_values=no_item),
+        tf.pad(scores, ends, constant_values=-float("inf")),
     )
 
 

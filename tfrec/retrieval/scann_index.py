@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from scann import scann_ops
 
-from tfrec.retrieval.index import best
+from tfrec.retrieval.index import filled
 from tfrec.retrieval.probing import ProbingIndex
 from tfrec.retrieval.vector_index import check_vectors
 
@@ -64,12 +64,12 @@ class Scann(ProbingIndex):
             pre_reorder_num_neighbors=tf.minimum(self._rescored_for(k), self.items),
             leaves_to_search=self._partitions_for(k),
         )
-        # Where the probed partitions hold fewer than `k` items, ScaNN leaves places empty or out.
+        # Where the probed partitions hold fewer than `k` items, ScaNN leaves the last places empty,
+        # or out.
         scores = tf.where(tf.math.is_nan(scores), -float("inf"), scores)
         shape = [None, None]
-        return best(
-            tf.ensure_shape(tf.cast(ids, tf.int64), shape), tf.ensure_shape(scores, shape), k
-        )
+        ids = tf.ensure_shape(tf.cast(ids, tf.int64), shape)
+        return filled(ids, tf.ensure_shape(scores, shape), k)
 
     def _scores(self, queries: tf.Tensor) -> tf.Tensor:
         return tf.matmul(queries, self._searcher.dataset, transpose_b=True)

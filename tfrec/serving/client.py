@@ -1,7 +1,6 @@
 """The client of a model server: one interface over gRPC and REST."""
 
 import importlib
-import re
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -11,7 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tfrec.errors import UserError
-from tfrec.serving.signature import ModelMetadata, Signature, TensorSpec
+from tfrec.serving.address import Address
+from tfrec.serving.inputs import check_inputs
+from tfrec.serving.signature import ModelMetadata, Signature
 from tfrec.serving.status import ServingError, VersionStatus
 
 _Answer = TypeVar("_Answer")
@@ -150,7 +151,7 @@ class Client:
         if signature not in metadata.signatures:
             known = ", ".join(sorted(metadata.signatures))
             raise UserError(f"{model}: has no signature {signature}; it has {known}")
-        arrays = _check_inputs(f"{model}.{signature}", inputs, metadata.signatures[signature])
+        arrays = check_inputs(f"{model}.{signature}", inputs, metadata.signatures[signature])
         outputs = self._call(
             deadline,
             lambda seconds: self._transport.predict(model, metadata, signature, arrays, seconds),
@@ -198,72 +199,17 @@ class _Transport(Protocol):
     def close(self) -> None: ...
 
 
-# scheme: (module, class, default port). Imported on use, as gRPC's messages need TensorFlow.
+# scheme: (module, class). Imported on use, as gRPC's messages need TensorFlow.
 _TRANSPORTS = {
-    "grpc": ("tfrec.serving.grpc_transport", "GrpcTransport", 8500),
-    "http": ("tfrec.serving.rest_transport", "RestTransport", 8501),
+    "grpc": ("tfrec.serving.grpc_transport", "GrpcTransport"),
+    "http": ("tfrec.serving.rest_transport", "RestTransport"),
 }
 
 
 def _transport(url: str) -> _Transport:
-    match = re.fullmatch(r"(grpc|http)://(\[[^\]]+\]|[^:/]+)(?::(\d{1,5}))?/?", url)
-    if match is None:
-        raise UserError(
-            f"{url}: is no model server's address; give grpc://host:8500 or http://host:8501"
-        )
-    scheme, host, port = match.groups()
-    module, name, default_port = _TRANSPORTS[scheme]
-    transport = getattr(importlib.import_module(module), name)
-    return transport(f"{host}:{port or default_port}")
-
-
-def _check_inputs(
-    place: str, inputs: Mapping[str, ArrayLike], signature: Signature
-) -> dict[str, np.ndarray]:
-    takes = ", ".join(f"{name}: {spec}" for name, spec in sorted(signature.inputs.items()))
-    for name in sorted(signature.inputs.keys() - inputs.keys()):
-        raise UserError(f"{place}.{name}: is missing; give a value for each of {takes}")
-    for name in sorted(inputs.keys() - signature.inputs.keys()):
-        raise UserError(f"{place}.{name}: is no input of this signature; it takes {takes}")
-    return {
-        name: _to_array(f"{place}.{name}", inputs[name], spec)
-        for name, spec in signature.inputs.items()
-    }
-
-
-# Kinds of numpy types that an input of a kind takes without loss of meaning. V is bfloat16's.
-_TAKES = {"f": "iuf", "i": "iu", "u": "iu", "b": "b", "c": "iufc", "V": "iufV"}
-
-
-def _to_array(place: str, value: ArrayLike, spec: TensorSpec) -> np.ndarray:
-    if spec.dtype == "string":
-        return _to_strings(place, value, spec)
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise UserError(f"{place}: is ragged; make its rows equally long") from error
-    wanted = np.dtype(spec.dtype)
-    if array.size and array.dtype.kind not in _TAKES[wanted.kind]:
-        raise UserError(f"{place}: takes {spec}, got {array.dtype}; convert it first")
-    if array.size and wanted.kind in "iu":
-        limits = np.iinfo(wanted)
-        for extreme in (array.min(), array.max()):
-            if not limits.min <= int(extreme) <= limits.max:
-                raise UserError(
-                    f"{place}: {extreme} does not fit; give {limits.min} to {limits.max}"
-                )
-    return array.astype(wanted)
-
-
-def _to_strings(place: str, value: ArrayLike, spec: TensorSpec) -> np.ndarray:
-    # numpy's own string types would drop trailing zero bytes.
-    array = value if isinstance(value, np.ndarray) else np.array(value, object)
-    strings = np.empty(array.size, object)
-    for index, item in enumerate(array.ravel().tolist()):
-        if not isinstance(item, str | bytes):
-            raise UserError(f"{place}: takes {spec}, got {item!r}; give str or bytes")
-        strings[index] = item.encode() if isinstance(item, str) else item
-    return strings.reshape(array.shape)
+    address = Address.parse(url)
+    module, name = _TRANSPORTS[address.scheme]
+    return getattr(importlib.import_module(module), name)(str(address))
 
 
 def _decode(name: str, array: np.ndarray) -> np.ndarray:

@@ -46,12 +46,8 @@ class GrpcTransport:
         timeout_seconds: float,
     ) -> dict[str, np.ndarray]:
         """Runs a signature of one version; strings are object arrays of bytes both ways."""
-        request = predict_pb2.PredictRequest()
-        request.model_spec.name = model
+        request = predict_request(model, signature, inputs)
         request.model_spec.version.value = metadata.version
-        request.model_spec.signature_name = signature
-        for name, array in inputs.items():
-            fill_proto(array, request.inputs[name])
         response = self._call(self._predictions.Predict, request, timeout_seconds)
         return {name: from_proto(response.outputs[name]) for name in sorted(response.outputs)}
 
@@ -105,6 +101,18 @@ class GrpcTransport:
             socket.create_connection((host.strip("[]"), int(port)), timeout=1.0).close()
         except OSError as error:
             raise ConnectionError(str(error)) from error
+
+
+def predict_request(
+    model: str, signature: str, inputs: Mapping[str, np.ndarray]
+) -> predict_pb2.PredictRequest:
+    """The message of a call of Predict; strings are object arrays of bytes."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model
+    request.model_spec.signature_name = signature
+    for name, array in inputs.items():
+        fill_proto(array, request.inputs[name])
+    return request
 
 
 def _signature(proto: meta_graph_pb2.SignatureDef) -> Signature:

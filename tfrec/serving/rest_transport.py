@@ -43,10 +43,9 @@ class RestTransport:
         timeout_seconds: float,
     ) -> dict[str, np.ndarray]:
         """Runs a signature of one version; strings are object arrays of bytes both ways."""
-        values = {name: _to_json(array) for name, array in inputs.items()}
-        document = {"signature_name": signature, "inputs": values}
-        path = f"{_path(model, metadata.version)}:predict"
-        outputs = self._call("POST", path, timeout_seconds, document)["outputs"]
+        path = f"{model_path(model, metadata.version)}:predict"
+        body = predict_body(signature, inputs)
+        outputs = self._call("POST", path, timeout_seconds, body)["outputs"]
         specs = metadata.signatures[signature].outputs
         if len(specs) == 1:
             outputs = dict.fromkeys(specs, outputs)
@@ -54,7 +53,7 @@ class RestTransport:
 
     def status(self, model: str, timeout_seconds: float) -> list[VersionStatus]:
         """The states of a model's versions."""
-        answer = self._call("GET", _path(model, None), timeout_seconds)
+        answer = self._call("GET", model_path(model), timeout_seconds)
         return [
             VersionStatus(
                 int(version["version"]),
@@ -67,7 +66,7 @@ class RestTransport:
 
     def metadata(self, model: str, version: int | None, timeout_seconds: float) -> ModelMetadata:
         """The signatures of a version, the newest for None."""
-        answer = self._call("GET", f"{_path(model, version)}/metadata", timeout_seconds)
+        answer = self._call("GET", f"{model_path(model, version)}/metadata", timeout_seconds)
         signatures = answer["metadata"]["signature_def"]["signature_def"]
         return ModelMetadata(
             int(answer["model_spec"]["version"]),
@@ -78,8 +77,9 @@ class RestTransport:
         """Closes the connections."""
         self._http.close()
 
-    def _call(self, method: str, path: str, timeout_seconds: float, document: Any = None) -> Any:
-        body = None if document is None else json.dumps(document).encode()
+    def _call(
+        self, method: str, path: str, timeout_seconds: float, body: bytes | None = None
+    ) -> Any:
         try:
             response = self._http.request(method, path, content=body, timeout=timeout_seconds)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -91,10 +91,22 @@ class RestTransport:
         text = response.content.decode("utf-8", "surrogateescape")
         if response.status_code == httpx.codes.OK:
             return json.loads(text)
-        raise ServingError(_CODES.get(response.status_code, "UNKNOWN"), _error_message(text))
+        raise ServingError(status_name(response.status_code), _error_message(text))
 
 
-def _path(model: str, version: int | None) -> str:
+def predict_body(signature: str, inputs: Mapping[str, np.ndarray]) -> bytes:
+    """The body of a predict request; strings are object arrays of bytes."""
+    values = {name: _to_json(array) for name, array in inputs.items()}
+    return json.dumps({"signature_name": signature, "inputs": values}).encode()
+
+
+def status_name(code: int) -> str:
+    """The name of the gRPC status that an HTTP status stands for."""
+    return "OK" if code == httpx.codes.OK else _CODES.get(code, "UNKNOWN")
+
+
+def model_path(model: str, version: int | None = None) -> str:
+    """The path of a model, or of a version of it, below `/v1/models/`."""
     name = quote(model, safe="")
     return name if version is None else f"{name}/versions/{version}"
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfrec.config import validate
 from tfrec.data.catalogue import Catalogue
 from tfrec.data.config import DataConfig
-from tfrec.data.interactions import read_interactions
+from tfrec.data.interaction_reader import read_interactions
 from tfrec.data.prepared import TEST, TRAIN, PreparedData
 from tfrec.data.query_set import QuerySet
 from tfrec.errors import UserError

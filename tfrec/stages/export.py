@@ -1,7 +1,7 @@
 """a trained model + its index -> a bundle that TensorFlow Serving loads."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,12 @@ from tfrec.serving.names import (
     K,
 )
 from tfrec.serving.op_audit import foreign_ops, servers_of
+from tfrec.serving.verify import StoredRequest, refuse_faults, verify, write_requests
 from tfrec.stages.artifact import Artifact, produce
 from tfrec.stages.index import ItemIndex
 from tfrec.stages.reporter import Reporter
 from tfrec.stages.train import TrainedModel
+from tfrec.stages.verify import expected_answers
 
 _TWIN = "twin"
 _WARMUP_REQUESTS = 10
@@ -52,6 +54,11 @@ class ServingBundle(Artifact):
         return twin if twin.exists() else None
 
     @property
+    def versions(self) -> list[Path]:
+        """The version's directory, and the twin's where there is one."""
+        return [self.version, *([self.twin] if self.twin else [])]
+
+    @property
     def prepared(self) -> Path:
         """The prepared data that the model was made from."""
         return Path(self.manifest.summary["prepared"])
@@ -66,7 +73,7 @@ def export(
     reporter: Reporter | None = None,
     rules: Rules | None = None,
 ) -> ServingBundle:
-    """Joins model and index into one SavedModel with warm-up requests.
+    """Joins model and index into one SavedModel with warm-up requests, and verifies it.
 
     Args:
       config: the `serving` section.
@@ -79,10 +86,12 @@ def export(
 
     Returns:
       The artefact; its version is the moment of export, in seconds since 1970. Its summary names
-      the operations that are not TensorFlow's own, and the servers that can run it.
+      the operations that are not TensorFlow's own, and the servers that can run it, and says how
+      near its answers are to those of the trained model.
 
     Raises:
-      UserError: if the index is of another model, or the filters or rules do not fit the catalogue.
+      UserError: if the index is of another model, the filters or rules do not fit the catalogue, or
+        the bundle does not answer as the trained model.
     """
     reporter = reporter or Reporter()
     if indexed.manifest.inputs["train"] != trained.manifest.id:
@@ -115,6 +124,15 @@ def export(
             model = trained.saved_model
             inputs = export_bundle(model, index, ids, k, bundle, item_filter, reranker, live)
             write_warmup(bundle, config.name, _warmup(queries, k, inputs))
+        reporter.step("comparing its answers with the trained model's")
+        item = prepared.manifest.summary["item"]
+        stored = expected_answers(trained, indexed, catalogue, item, queries, k, rules, inputs)
+        verified = {
+            folder.name if folder != directory else "version": _verified(
+                folder / config.name / str(version), config.name, stored
+            )
+            for folder in indexes
+        }
         bundle = directory / config.name / str(version)
         foreign = foreign_ops(bundle)
         return {
@@ -124,6 +142,7 @@ def export(
             "prepared": str(prepared.path.resolve()),
             "foreign_ops": foreign,
             "servers": servers_of(foreign),
+            "verified": verified,
         }
 
     section = config.model_dump(mode="json", exclude={"root"})
@@ -131,6 +150,14 @@ def export(
         section["reranking"] = rules.model_dump(mode="json")
     made_of = {"train": trained.manifest.id, "index": indexed.manifest.id}
     return ServingBundle(produce("export", section, made_of, output, make).path)
+
+
+def _verified(version: Path, model: str, stored: Sequence[StoredRequest]) -> list[dict[str, Any]]:
+    """Stores requests with a version, and says how near its answers are to what is expected."""
+    write_requests(version, model, stored)
+    checked = verify(version)
+    refuse_faults(version, checked)
+    return [one._asdict() for one in checked]
 
 
 def _live_items(config: ServingConfig, prepared: Artifact, indexed: ItemIndex) -> LiveItems | None:

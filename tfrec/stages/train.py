@@ -10,7 +10,7 @@ import tensorflow_transform as tft
 from tfrec.config import validate
 from tfrec.data.catalogue import Catalogue
 from tfrec.data.config import DataConfig, ImpressionLabels
-from tfrec.data.interactions import read_interactions
+from tfrec.data.interaction_reader import read_interactions
 from tfrec.data.prepared import TRAIN, PreparedData, QueryKind
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
