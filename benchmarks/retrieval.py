@@ -175,7 +175,7 @@ def faiss_partitions(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray
         index.k_factor = rescored
 
     best, speed = None, 0.0
-    for rescored in (2, 4, 8):
+    for rescored in (2, 4, 8, 16, 32):
         for probed in sorted({max(1, round(partitions * 0.002 * 1.4**n)) for n in range(18)}):
             set_to(probed, rescored)
             recall = measure_recall(index.search(queries, K)[1], exact)

@@ -1,18 +1,20 @@
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from shop import ITEMS, make_shop
 
-from tfrec.config import validate
+from tfrec.cli.items import items
 from tfrec.data.catalogue import ID, Catalogue
 from tfrec.errors import UserError
 from tfrec.serving import Client, ModelServer
 from tfrec.serving.changes import CHANGES_FILE
 from tfrec.serving.names import ITEMS as IDS
 from tfrec.serving.names import REMOVE_ITEMS
-from tfrec.stages.experiment import Experiment, ExperimentConfig
+from tfrec.stages.experiment import Experiment
 from tfrec.stages.put_items import ItemsPut, put_items
 from tfrec.stages.recommender import Recommender, Wanted
 from tfrec.stages.refresh import Freshness
@@ -25,26 +27,40 @@ ROWS = "sku,aisle\nnew-1,aisle-1\nnew-2,aisle-2\n,aisle-3\nsku-000,spices\nnew-1
 def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     """One that is pushed."""
     shop = make_shop(tmp_path_factory.mktemp("refreshed"))
-    content = shop.config(
-        training={"epochs": 1}, serving={"live_items": SLOTS, "filters": ["aisle"]}
-    )
-    made = Experiment(validate(ExperimentConfig, content))
+    serving = {"live_items": SLOTS, "filters": ["aisle"]}
+    made = Experiment.load(shop.write_config(training={"epochs": 1}, serving=serving))
     for stage in (made.prepare, made.train, made.index, made.export, made.push):
         stage()
     return made
 
 
 @pytest.fixture(scope="module")
-def client(experiment: Experiment) -> Iterator[Client]:
+def address(experiment: Experiment) -> Iterator[str]:
     root = experiment.config.serving.root / "shop"
     server = ModelServer({"shop": root}, port=0, rest_api_port=0, file_system_poll_wait_seconds=0.1)
-    with server, Client(f"grpc://127.0.0.1:{server.port}") as client:
+    with server:
+        yield f"grpc://127.0.0.1:{server.port}"
+
+
+@pytest.fixture(scope="module")
+def client(address: str) -> Iterator[Client]:
+    with Client(address) as client:
         yield client
 
 
 def put(experiment: Experiment, client: Client, file: Path) -> ItemsPut:
     config = experiment.config
     return put_items(client, "shop", config.data.items, config.features, [str(file)])
+
+
+def wait_until_served(client: Client, version: int) -> None:
+    deadline = time.monotonic() + 60
+    while (client.status("shop")[0].version, client.status("shop")[0].state) != (
+        version,
+        "AVAILABLE",
+    ):
+        assert time.monotonic() < deadline, client.status("shop")
+        time.sleep(0.05)
 
 
 def ids(recommender: Recommender, **given: Any) -> list[str]:
@@ -71,10 +87,7 @@ def test_changes_are_served_measured_and_built_into_a_new_version(
     assert found == Freshness(1.0, 1.0, 0.95, 5, SLOTS)
 
     version = experiment.refresh()
-    while client.status("shop")[0].version != int(version.name) or (
-        client.status("shop")[0].state != "AVAILABLE"
-    ):
-        pass
+    wait_until_served(client, int(version.name))
 
     assert ids(recommender, k=ITEMS - 10) == served
     assert experiment.freshness(client) == Freshness(1.0, 1.0, 0.95, 0, SLOTS)
@@ -112,10 +125,32 @@ def test_index_is_stale_when_recall_fell_or_room_is_nearly_used_up(
     assert Freshness(recall, built, 0.95, changed, 100).stale == stale
 
 
-def test_version_without_room_for_changes_is_named(
+def test_file_without_a_column_of_the_catalogue_is_named(
     experiment: Experiment, client: Client, tmp_path: Path
 ) -> None:
     (tmp_path / "items.csv").write_text("sku\nnew\n")
 
-    with pytest.raises(UserError, match=r"items.csv.*(aisle|lacks)"):
+    with pytest.raises(UserError, match=r"items\.csv.*aisle"):
         put(experiment, client, tmp_path / "items.csv")
+
+
+def test_commands_say_what_they_did(experiment: Experiment, address: str, tmp_path: Path) -> None:
+    config = str(experiment.config.runs.parent / "experiment.yaml")
+    (tmp_path / "items.jsonl").write_text('{"sku": "by-command", "aisle": "aisle-1"}\n')
+
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(items, [words[0], config, *words[1:], "--server", address])
+        return f"{result.output}{result.exception or ''}"
+
+    assert run("put", f"{tmp_path}/items.jsonl").startswith("put: 1 items; room for ")
+    told = run("remove", "by-command", "unheard-of")
+    assert told == "removed: 1 items\nID: there is no unheard-of"
+    assert run("refresh").startswith("recall 1.0000, 1.0000 when built, 0.95 promised; ")
+
+
+def test_commands_refuse_a_model_whose_items_do_not_change(experiment: Experiment) -> None:
+    config = str(experiment.config.runs.parent / "experiment.yaml")
+
+    result = CliRunner().invoke(items, ["refresh", config, "--serving.live_items", "0"])
+
+    assert "serving.live_items: 0, so no items change" in str(result.exception)
