@@ -1,7 +1,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -212,3 +212,43 @@ def test_unavailable_server_is_asked_again():
     serving.join()
     assert versions == []
     assert BusyAtFirst.calls == 3
+
+
+class Refuses(BaseHTTPRequestHandler):
+    """Answers every path with the status that it names, and counts calls and connections."""
+
+    protocol_version = "HTTP/1.1"
+    calls, connections = 0, 0
+
+    def setup(self):
+        type(self).connections += 1
+        super().setup()
+
+    def do_GET(self):
+        type(self).calls += 1
+        body = b'{"error": "no"}'
+        self.send_response(int(self.path.rpartition("/")[2]))
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_other_errors_are_not_asked_again_and_the_connection_is_kept():
+    statuses = (400, 403, 404, 409, 429, 499, 500, 501, 504)
+    refusing = ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
+    serving = threading.Thread(target=refusing.serve_forever, args=(0.01,))
+    serving.start()
+
+    with Client(f"http://127.0.0.1:{refusing.server_port}") as client:
+        for status in statuses:
+            with pytest.raises(ServingError):
+                client.status(str(status))
+
+    refusing.shutdown()
+    refusing.server_close()
+    serving.join()
+    assert Refuses.calls == len(statuses)
+    assert Refuses.connections == 1

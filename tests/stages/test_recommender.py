@@ -270,3 +270,32 @@ def test_bundle_without_filters_says_how_to_get_them(prepared: Artifact) -> None
 
     with pytest.raises(UserError, match=r"^new_items: .* filters by nothing; .* serving.filters "):
         plain.recommend(k=1, wanted=Wanted(new_items=1))
+
+
+def test_many_are_answered_in_one_request_as_each_alone(
+    remote: Recommender,
+) -> None:
+    queries: list[dict[str, Any]] = [
+        {"shopper": "ann", "genres": ["x", "y", "z"], "price": 2.5},
+        {"shopper": "nobody", "style": [1, 2, 3]},
+        {"genres": ["x"]},
+    ]
+    wanted = Wanted(only={"kind": ["a", "b"]}, most={"cost": 9.5}, new_items=1)
+
+    for conditions in (None, wanted):
+        table = remote.recommend_many(queries, k=1, moment=MOMENT, wanted=conditions)
+
+        alone = [
+            (place, rank, *item)
+            for place, query in enumerate(queries)
+            for rank, item in enumerate(
+                remote.recommend(1, moment=MOMENT, wanted=conditions, **query), 1
+            )
+        ]
+        assert list(table.itertuples(index=False, name=None)) == alone
+        assert table.columns.tolist() == ["query", "rank", "id", "name", "score"]
+
+
+def test_many_need_one_at_least(local: Recommender) -> None:
+    with pytest.raises(UserError, match="queries: there is none; give the features"):
+        local.recommend_many([])

@@ -4,12 +4,13 @@ import importlib
 from typing import Any
 
 _LAZY = {
+    "AsyncClient": "tfrec.serving.async_client",
     "Client": "tfrec.serving.client",
     "ModelServer": "tfrec.serving.server",
     "ServingError": "tfrec.serving.status",
 }
 
-__all__ = ["Client", "ModelServer", "ServingError"]
+__all__ = ["AsyncClient", "Client", "ModelServer", "ServingError"]
 
 
 def __getattr__(name: str) -> Any:

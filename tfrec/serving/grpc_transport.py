@@ -1,5 +1,6 @@
 """The client's calls over gRPC."""
 
+import asyncio
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,7 +23,9 @@ from tfrec.serving.tensors import fill_proto, from_proto
 
 
 class GrpcTransport:
-    """Calls PredictionService and ModelService."""
+    """Calls PredictionService and ModelService, and blocks meanwhile."""
+
+    _open = staticmethod(grpc.insecure_channel)
 
     def __init__(self, address: str) -> None:
         """Describes the server at `host:port`; the first call connects."""
@@ -33,11 +36,11 @@ class GrpcTransport:
             ("grpc.min_reconnect_backoff_ms", 100),
         ]
         self._address = address
-        self._channel = grpc.insecure_channel(address, options=options)
+        self._channel = self._open(address, options=options)
         self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
-    def predict(
+    async def predict(
         self,
         model: str,
         metadata: ModelMetadata,
@@ -48,14 +51,14 @@ class GrpcTransport:
         """Runs a signature of one version; strings are object arrays of bytes both ways."""
         request = predict_request(model, signature, inputs)
         request.model_spec.version.value = metadata.version
-        response = self._call(self._predictions.Predict, request, timeout_seconds)
+        response = await self._call(self._predictions.Predict, request, timeout_seconds)
         return {name: from_proto(response.outputs[name]) for name in sorted(response.outputs)}
 
-    def status(self, model: str, timeout_seconds: float) -> list[VersionStatus]:
+    async def status(self, model: str, timeout_seconds: float) -> list[VersionStatus]:
         """The states of a model's versions."""
         request = get_model_status_pb2.GetModelStatusRequest()
         request.model_spec.name = model
-        response = self._call(self._models.GetModelStatus, request, timeout_seconds)
+        response = await self._call(self._models.GetModelStatus, request, timeout_seconds)
         codes = {code.value[0]: code.name for code in grpc.StatusCode}
         return [
             VersionStatus(
@@ -67,13 +70,15 @@ class GrpcTransport:
             for answer in response.model_version_status
         ]
 
-    def metadata(self, model: str, version: int | None, timeout_seconds: float) -> ModelMetadata:
+    async def metadata(
+        self, model: str, version: int | None, timeout_seconds: float
+    ) -> ModelMetadata:
         """The signatures of a version, the newest for None."""
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         request.model_spec.name = model
         if version is not None:
             request.model_spec.version.value = version
-        response = self._call(self._predictions.GetModelMetadata, request, timeout_seconds)
+        response = await self._call(self._predictions.GetModelMetadata, request, timeout_seconds)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         response.metadata["signature_def"].Unpack(signatures)
         return ModelMetadata(
@@ -81,26 +86,48 @@ class GrpcTransport:
             {name: _signature(proto) for name, proto in signatures.signature_def.items()},
         )
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Closes the connection."""
         self._channel.close()
 
-    def _call(self, method: Callable[..., Any], request: Any, timeout_seconds: float) -> Any:
+    async def _call(self, method: Callable[..., Any], request: Any, timeout_seconds: float) -> Any:
         try:
-            return method(request, timeout=timeout_seconds)
+            return await self._send(method, request, timeout_seconds)
         except grpc.RpcError as error:
             code = error.code().name
             if code == "UNAVAILABLE":
-                self._check_listening()
+                await self._check_listening()
             raise ServingError(code, error.details()) from error
 
-    def _check_listening(self) -> None:
+    async def _send(self, method: Callable[..., Any], request: Any, timeout_seconds: float) -> Any:
+        return method(request, timeout=timeout_seconds)
+
+    async def _check_listening(self) -> None:
         """Tells a server that is busy from none at all, as gRPC's status does not."""
+        self._knock()
+
+    def _knock(self) -> None:
         host, _, port = self._address.rpartition(":")
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=1.0).close()
         except OSError as error:
             raise ConnectionError(str(error)) from error
+
+
+class AsyncGrpcTransport(GrpcTransport):
+    """The same in an event loop."""
+
+    _open = staticmethod(grpc.aio.insecure_channel)
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._channel.close()
+
+    async def _send(self, method: Callable[..., Any], request: Any, timeout_seconds: float) -> Any:
+        return await method(request, timeout=timeout_seconds)
+
+    async def _check_listening(self) -> None:
+        await asyncio.to_thread(self._knock)
 
 
 def predict_request(

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -28,13 +28,15 @@ _CODES = {
 
 
 class RestTransport:
-    """Calls the paths below `/v1/models`."""
+    """Calls the paths below `/v1/models`, and blocks meanwhile."""
+
+    _open: Callable[..., Any] = httpx.Client
 
     def __init__(self, address: str) -> None:
         """Describes the server at `host:port`; the first call connects."""
-        self._http = httpx.Client(base_url=f"http://{address}/v1/models/")
+        self._http = self._open(base_url=f"http://{address}/v1/models/")
 
-    def predict(
+    async def predict(
         self,
         model: str,
         metadata: ModelMetadata,
@@ -45,15 +47,16 @@ class RestTransport:
         """Runs a signature of one version; strings are object arrays of bytes both ways."""
         path = f"{model_path(model, metadata.version)}:predict"
         body = predict_body(signature, inputs)
-        outputs = self._call("POST", path, timeout_seconds, body)["outputs"]
+        answer = await self._call("POST", path, timeout_seconds, body)
+        outputs = answer["outputs"]
         specs = metadata.signatures[signature].outputs
         if len(specs) == 1:
             outputs = dict.fromkeys(specs, outputs)
         return {name: _from_json(outputs[name], specs[name]) for name in sorted(specs)}
 
-    def status(self, model: str, timeout_seconds: float) -> list[VersionStatus]:
+    async def status(self, model: str, timeout_seconds: float) -> list[VersionStatus]:
         """The states of a model's versions."""
-        answer = self._call("GET", model_path(model), timeout_seconds)
+        answer = await self._call("GET", model_path(model), timeout_seconds)
         return [
             VersionStatus(
                 int(version["version"]),
@@ -64,24 +67,26 @@ class RestTransport:
             for version in answer["model_version_status"]
         ]
 
-    def metadata(self, model: str, version: int | None, timeout_seconds: float) -> ModelMetadata:
+    async def metadata(
+        self, model: str, version: int | None, timeout_seconds: float
+    ) -> ModelMetadata:
         """The signatures of a version, the newest for None."""
-        answer = self._call("GET", f"{model_path(model, version)}/metadata", timeout_seconds)
+        answer = await self._call("GET", f"{model_path(model, version)}/metadata", timeout_seconds)
         signatures = answer["metadata"]["signature_def"]["signature_def"]
         return ModelMetadata(
             int(answer["model_spec"]["version"]),
             {name: _signature(fields) for name, fields in signatures.items()},
         )
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Closes the connections."""
         self._http.close()
 
-    def _call(
+    async def _call(
         self, method: str, path: str, timeout_seconds: float, body: bytes | None = None
     ) -> Any:
         try:
-            response = self._http.request(method, path, content=body, timeout=timeout_seconds)
+            response = await self._send(method, path, content=body, timeout=timeout_seconds)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise ConnectionError(str(error)) from error
         except httpx.TimeoutException as error:
@@ -92,6 +97,22 @@ class RestTransport:
         if response.status_code == httpx.codes.OK:
             return json.loads(text)
         raise ServingError(status_name(response.status_code), _error_message(text))
+
+    async def _send(self, *request: Any, **options: Any) -> httpx.Response:
+        return self._http.request(*request, **options)
+
+
+class AsyncRestTransport(RestTransport):
+    """The same in an event loop."""
+
+    _open = httpx.AsyncClient
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._http.aclose()
+
+    async def _send(self, *request: Any, **options: Any) -> httpx.Response:
+        return await self._http.request(*request, **options)
 
 
 def predict_body(signature: str, inputs: Mapping[str, np.ndarray]) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from tensorflow.core.framework import types_pb2
 
 from tfrec.data.catalogue import Catalogue
@@ -162,6 +163,46 @@ class Recommender:
         """
         return self.answer(self.question(features, k, exclude, moment, wanted))
 
+    def recommend_many(
+        self,
+        queries: Sequence[Mapping[str, Value]],
+        k: int = 10,
+        moment: datetime | None = None,
+        wanted: Wanted | None = None,
+    ) -> pd.DataFrame:
+        """Recommends items to many shoppers, or what goes with many items, in one request.
+
+        Args:
+          queries: raw features of each, at least one; see `recommend`.
+          k: how many items each.
+          moment: when; see `recommend`.
+          wanted: which items may be recommended, to all.
+
+        Returns:
+          A row for each item: `query`, its place in `queries`; `rank`, from 1; `id`, `name` and
+          `score`. A query's rows are together, best first.
+
+        Raises:
+          UserError: as `recommend` does, or if there is no query.
+        """
+        if not len(queries):
+            raise UserError("queries: there is none; give the features of at least one shopper")
+        asked = [self.question(features, k, (), moment, wanted) for features in queries]
+        together = {name: _stacked([question[name] for question in asked]) for name in asked[0]}
+        answer = self._ask(together)
+        ids = np.array([[_text(item) for item in row] for row in answer[IDS]], object)
+        query, place = np.nonzero(ids != "")
+        found = ids[query, place]
+        return pd.DataFrame(
+            {
+                "query": query,
+                "rank": place + 1,
+                "id": found,
+                "name": self._names(list(found)),
+                "score": answer[SCORES][query, place],
+            }
+        )
+
     def question(
         self,
         features: Mapping[str, Value],
@@ -230,20 +271,39 @@ class Recommender:
 
     def answer(self, question: Mapping[str, np.ndarray]) -> list[Recommendation]:
         """Runs the model on a question and reads the items off its answer."""
-        answer = self._predict(FILTERED if NEW_ITEMS in question else RECOMMEND, question)
+        answer = self._ask(question)
         ids = [_text(item) for item in answer[IDS][0]]
-        rows = self._catalogue.rows(ids)
-        names = np.where(rows >= 0, self._catalogue.names[rows], "")
         return [
             Recommendation(item, name, float(score))
-            for item, name, score in zip(ids, names, answer[SCORES][0], strict=True)
+            for item, name, score in zip(ids, self._names(ids), answer[SCORES][0], strict=True)
             if item
         ]
+
+    def _ask(self, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        return self._predict(FILTERED if NEW_ITEMS in inputs else RECOMMEND, inputs)
+
+    def _names(self, ids: Sequence[str]) -> np.ndarray:
+        """Names for people, empty for items that the catalogue lacks."""
+        rows = self._catalogue.rows(ids)
+        return np.where(rows >= 0, self._catalogue.names[rows], "")
 
     def parse(self, values: Mapping[str, str]) -> dict[str, str | list[str]]:
         """Reads features written as text: the values of a list are joined by commas."""
         lists = {name for name, spec in self._specs.items() if len(spec.shape or ()) == 2}
         return {name: text.split(",") if name in lists else text for name, text in values.items()}
+
+
+def _stacked(alone: Sequence[np.ndarray]) -> np.ndarray:
+    """One input of several questions as that of one: lists of text are filled up, `k` is one."""
+    first = alone[0]
+    if first.ndim == 0:
+        return first
+    if first.ndim == 1 or first.dtype != object:
+        return np.concatenate(alone)
+    rows = np.full((len(alone), max(value.shape[1] for value in alone)), "", object)
+    for row, value in zip(rows, alone, strict=True):
+        row[: value.shape[1]] = value[0]
+    return rows
 
 
 def _tensor(name: str, value: Any, spec: TensorSpec) -> np.ndarray:
