@@ -8,7 +8,7 @@ CONFIG ?= configs/complete_journey.yaml
 BIN := .venv/bin
 READY := .venv/ready
 
-# Python shall keep what it compiles, though images often forbid it: processes start in half the time.
+# Python keeps what it compiles, though images often forbid it: processes start twice as fast.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test quality serve lock clean

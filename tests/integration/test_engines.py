@@ -179,8 +179,9 @@ def job_server_of_modules(folder: Path, port: int, why: str) -> list[str]:
     done = subprocess.run(maven, cwd=folder, capture_output=True, text=True, check=False)
     if not classpath.exists():
         pytest.skip(f"no job server for Flink: {why}; nor of its modules: {done.stdout}")
+    # The slower compiler is not worth its time to a server that lives for a minute.
     return [
-        *("java", *JVM_OPTIONS, "-cp", classpath.read_text()),
+        *("java", "-XX:TieredStopAtLevel=1", *JVM_OPTIONS, "-cp", classpath.read_text()),
         *("org.apache.beam.runners.flink.FlinkJobServerDriver", f"--job-port={port}"),
         *("--artifact-port=0", "--expansion-port=0", f"--artifacts-dir={folder}"),
         "--flink-master=[local]",
