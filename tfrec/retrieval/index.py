@@ -93,7 +93,7 @@ def best(ids: tf.Tensor, scores: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf
     """
     found, places = tf.math.top_k(scores, tf.minimum(k, tf.shape(scores)[-1]))
     rows = tf.gather(ids, places, batch_dims=ids.shape.rank - 1)
-    return filled(rows, found, k)
+    return filled(tf.ensure_shape(rows, [None] * ids.shape.rank), found, k)
 
 
 def filled(ids: tf.Tensor, scores: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

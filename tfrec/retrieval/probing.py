@@ -32,7 +32,8 @@ class ProbingIndex(VectorIndex, abc.ABC):
           numbers: pairs of a length of list and how many partitions it takes, both rising. Lengths
             between take what the next longer one does, and longer ones what the last one does, or
             as many as lists of that length need to be full.
-          rescored: items that are scored exactly, as a multiple of the length.
+          rescored: items that are scored exactly, as a multiple of the length, or of the shortest
+            of `numbers` for a list that is shorter.
         """
         lengths, probed = zip(*numbers, strict=True)
         self._lengths.assign(lengths)
@@ -54,4 +55,6 @@ class ProbingIndex(VectorIndex, abc.ABC):
         return tf.minimum(tf.cast(tf.math.ceil(filling), tf.int32), self.partitions)
 
     def _rescored_for(self, k: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.math.ceil(tf.cast(k, tf.float32) * self._rescored), tf.int32)
+        # Short lists need no less: their items are no nearer to the front by inexact scores.
+        length = tf.cast(tf.maximum(k, self._lengths[0]), tf.float32)
+        return tf.cast(tf.math.ceil(length * self._rescored), tf.int32)

@@ -114,26 +114,23 @@ def export(
             ItemFilter(catalogue.table, config.filters, new, slots) if config.filters else None
         )
         reranker = Reranker(rules, catalogue, indexed.embeddings(), slots) if rules else None
-        indexes = {directory: indexed.saved_model}
+        bundle = directory / config.name / str(version)
+        indexes = {bundle: indexed.saved_model}
         if indexed.twin.exists():
-            indexes[directory / _TWIN] = indexed.twin
-        for folder, index in indexes.items():
-            reporter.step(f"joining model and {'twin' if folder.name == _TWIN else 'index'}")
-            bundle = folder / config.name / str(version)
+            indexes[directory / _TWIN / config.name / str(version)] = indexed.twin
+        for place, index in indexes.items():
+            reporter.step(f"joining model and {'index' if place == bundle else 'twin'}")
             ids = list(catalogue.ids)
             model = trained.saved_model
-            inputs = export_bundle(model, index, ids, k, bundle, item_filter, reranker, live)
-            write_warmup(bundle, config.name, _warmup(queries, k, inputs))
+            inputs = export_bundle(model, index, ids, k, place, item_filter, reranker, live)
+            write_warmup(place, config.name, _warmup(queries, k, inputs))
         reporter.step("comparing its answers with the trained model's")
         item = prepared.manifest.summary["item"]
         stored = expected_answers(trained, indexed, catalogue, item, queries, k, rules, inputs)
         verified = {
-            folder.name if folder != directory else "version": _verified(
-                folder / config.name / str(version), config.name, stored
-            )
-            for folder in indexes
+            str(place.relative_to(directory)): _verified(place, config.name, stored)
+            for place in indexes
         }
-        bundle = directory / config.name / str(version)
         foreign = foreign_ops(bundle)
         return {
             "name": config.name,
