@@ -14,6 +14,7 @@ SMALLEST_PARTITIONED = 16_384
 """Catalogues below this many items are scored whole: partitions would save no time."""
 
 _TRAINING_SAMPLE = 250_000
+_IN_PARALLEL = 16
 
 
 class Scann(ProbingIndex):
@@ -44,6 +45,7 @@ class Scann(ProbingIndex):
         """
         check_vectors(embeddings)
         items = len(embeddings)
+        self._dim = embeddings.shape[1]
         partitions = partitions or round(2 * math.sqrt(items))
         super().__init__(items, partitions if items >= SMALLEST_PARTITIONED else 1)
         builder = scann_ops.builder(embeddings, 1, "dot_product")
@@ -58,11 +60,14 @@ class Scann(ProbingIndex):
 
     def _nearest(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         searcher = scann_ops.searcher_from_module(self._searcher)
-        ids, scores = searcher.search_batched(
-            queries,
-            final_num_neighbors=k,
-            pre_reorder_num_neighbors=tf.minimum(self._rescored_for(k), self.items),
-            leaves_to_search=self._partitions_for(k),
+        ids, scores = scann_ops.scann_search_batched(
+            searcher.searcher_handle,
+            # In parallel ScaNN does not look whether queries have as many floats as items.
+            tf.ensure_shape(queries, [None, self._dim]),
+            k,
+            tf.minimum(self._rescored_for(k), self.items),
+            self._partitions_for(k),
+            tf.shape(queries)[0] >= _IN_PARALLEL,
         )
         # Where the probed partitions hold fewer than `k` items, ScaNN leaves the last places empty,
         # or out.
