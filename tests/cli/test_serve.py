@@ -70,7 +70,7 @@ def test_config_file_stands_in_place_of_a_model(arguments):
         ("port", "9000", 9000),
         ("rest_api_port", "9001", 9001),
         ("host", "0.0.0.0", "0.0.0.0"),
-        ("grpc_socket_path", "/tmp/s.sock", Path("/tmp/s.sock")),
+        ("grpc_socket_path", "s.sock", Path("s.sock")),
         ("grpc_max_threads", "64", 64),
         ("rest_api_timeout_in_ms", "5000", 5000),
         ("file_system_poll_wait_seconds", "0", 0),
