@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfrec.serving.feature_inputs import feature_inputs
 from tfrec.serving.live_items import LiveItems
 from tfrec.serving.names import ITEMS, PUT_ITEMS, REMOVE_ITEMS
 from tfrec.serving.servable import Servable
@@ -111,21 +112,6 @@ def newest(file: Path, since: float) -> list[Change]:
     return list({change["item"]: change for change in later}.values())
 
 
-def feature_inputs(
-    specs: Mapping[str, tf.TensorSpec], rows: Sequence[Mapping[str, Any]]
-) -> dict[str, np.ndarray]:
-    """Makes inputs of raw features: what a row lacks is missing.
-
-    Args:
-      specs: what a signature takes.
-      rows: feature -> string, number, or a list of either.
-
-    Returns:
-      An array for each of the specs; strings as bytes.
-    """
-    return {name: _column(spec, [row.get(name) for row in rows]) for name, spec in specs.items()}
-
-
 def _append(file: Path, changes: Iterable[Change]) -> None:
     lines = "".join(json.dumps(change) + "\n" for change in changes)
     try:
@@ -174,20 +160,6 @@ def _plain(values: np.ndarray) -> list:
         strings = np.char.decode(values.astype(bytes), "utf-8").tolist()
         return [[text for text in row if text] for row in strings] if values.ndim == 2 else strings
     return np.where(np.isnan(values), np.array(None), values.astype(object)).tolist()
-
-
-def _column(spec: tf.TensorSpec, values: Sequence[Any]) -> np.ndarray:
-    if spec.dtype != tf.string:
-        missing = np.nan if spec.shape.rank == 1 else [0] * spec.shape[1]
-        filled = [missing if value is None else value for value in values]
-        shape = len(values), *spec.shape[1:]
-        return np.asarray(filled, spec.dtype.as_numpy_dtype).reshape(shape)
-    if spec.shape.rank == 1:
-        return np.array([(value or "").encode() for value in values], object)
-    lists = [[text.encode() for text in value or ()] for value in values]
-    width = max(map(len, lists), default=0)
-    filled = [row + [b""] * (width - len(row)) for row in lists]
-    return np.array(filled, object).reshape(len(lists), width)
 
 
 def _catch_up(servable: Servable, changes: Sequence[Change]) -> None:

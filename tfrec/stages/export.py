@@ -14,9 +14,9 @@ from tfrec.data.query_set import QuerySet
 from tfrec.errors import UserError
 from tfrec.retrieval.filters import NEW_ITEMS, ItemFilter
 from tfrec.retrieval.reranking import Reranker, Rules
-from tfrec.serving.changes import feature_inputs
 from tfrec.serving.config import ServingConfig
 from tfrec.serving.export import export_bundle, write_warmup
+from tfrec.serving.feature_inputs import feature_inputs
 from tfrec.serving.live_items import LiveItems
 from tfrec.serving.names import (
     DEFAULT,

@@ -13,8 +13,8 @@ from tfrec.data.config import Items
 from tfrec.data.sources import LINE, BadRow, find_files, read_rows
 from tfrec.errors import UserError
 from tfrec.features import Feature, FeatureSpec
-from tfrec.serving.changes import feature_inputs
 from tfrec.serving.client import Client
+from tfrec.serving.feature_inputs import feature_inputs
 from tfrec.serving.names import ITEMS, PUT_ITEMS, ROOM
 
 _PUT_TOGETHER = 256

@@ -9,7 +9,7 @@ from tfrec.data.prepared import PreparedData
 from tfrec.data.query_set import QuerySet
 from tfrec.errors import UserError
 from tfrec.retrieval.filters import LEAST, MOST, NEW_ITEMS, ONLY
-from tfrec.serving.changes import feature_inputs
+from tfrec.serving.feature_inputs import feature_inputs
 from tfrec.serving.names import EXCLUDE, K
 from tfrec.serving.signature import Signature, TensorSpec
 from tfrec.stages.artifact import Artifact

@@ -18,8 +18,9 @@ from tfrec.errors import UserError
 from tfrec.evaluation.embedding_ranker import EmbeddingRanker
 from tfrec.models.signatures import EMBED_ITEM
 from tfrec.retrieval.config import IndexConfig
-from tfrec.serving.changes import Change, feature_inputs, newest
+from tfrec.serving.changes import Change, newest
 from tfrec.serving.client import Client
+from tfrec.serving.feature_inputs import feature_inputs
 from tfrec.serving.names import MEASURE_RECALL, RECALL, K
 from tfrec.stages.artifact import Artifact, produce
 from tfrec.stages.index import ItemIndex, build

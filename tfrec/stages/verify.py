@@ -18,7 +18,7 @@ from tfrec.models.signatures import (
 )
 from tfrec.retrieval.filters import NEW_ITEMS
 from tfrec.retrieval.reranking import Rules
-from tfrec.serving.changes import feature_inputs
+from tfrec.serving.feature_inputs import feature_inputs
 from tfrec.serving.names import DEFAULT, EXCLUDE, FILTERED, IDS, RECALL, RECOMMEND, SCORES, K
 from tfrec.serving.verify import StoredRequest
 from tfrec.stages.index import ItemIndex
