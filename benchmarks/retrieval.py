@@ -3,7 +3,7 @@
 The vectors are those of a model trained on Complete Journey, with its real held-out queries, and a
 million made-up ones in clusters of very different sizes. Every side is set to the fewest partitions
 or the shortest lists that reach the recall at 100; then all answer the same queries in turn, one by
-one and 64 together. Ours run as in a bundle: a TensorFlow function from query to rows and scores.
+one and 64 together. Ours run as in `tfrec serve`: a signature of a SavedModel.
 
 - faiss: an inverted file with 4-bit product quantisation and exact re-scoring (`IVF,PQfs,RFlat`),
   and a graph (`HNSW32`);
@@ -18,8 +18,10 @@ import tfrec  # noqa: F401  it sets TensorFlow's environment, so it comes first
 import json
 import math
 import pickle
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -38,6 +40,7 @@ from tfrec.retrieval.brute_force import BruteForce
 from tfrec.retrieval.config import Kind, Promise
 from tfrec.retrieval.measure import first_items, measure_memory, measure_recall, traced
 from tfrec.retrieval.tuning import tune
+from tfrec.serving.servable import Servable
 from tfrec.stages.experiment import Experiment
 
 K, TOGETHER, RECALL = 100, 64, 0.95
@@ -61,12 +64,14 @@ class Side(NamedTuple):
       recall: what it reaches.
       seconds: time that building it took.
       megabytes: what it holds.
+      file_megabytes: what it takes on disk.
     """
 
     search: Search
     recall: float
     seconds: float
     megabytes: float
+    file_megabytes: float
 
 
 @click.command(help=__doc__.partition("\n")[0], epilog=EPILOGUE)
@@ -104,10 +109,20 @@ def measure(
         print(f"  {side_name}: recall {side.recall:.3f}", flush=True)
     one = rates_of(sides, queries, 1, rounds, seconds)
     many = rates_of(sides, queries, TOGETHER, rounds, seconds)
-    table = Table("index", "recall@100", "one by one", f"{TOGETHER} together", "build s", "MB")
+    columns = (
+        "index",
+        "recall@100",
+        "one by one",
+        f"{TOGETHER} together",
+        "build s",
+        "MB",
+        "file MB",
+    )
+    table = Table(*columns)
     for side_name, side in sides.items():
-        figures = f"{side.recall:.3f}", f"{one[side_name]:,.0f}", f"{many[side_name]:,.0f}"
-        table.add_row(side_name, *figures, f"{side.seconds:.1f}", f"{side.megabytes:,.0f}")
+        rates = f"{one[side_name]:,.0f}", f"{many[side_name]:,.0f}"
+        sizes = f"{side.megabytes:,.0f}", f"{side.file_megabytes:,.0f}"
+        table.add_row(side_name, f"{side.recall:.3f}", *rates, f"{side.seconds:.1f}", *sizes)
     Console(width=100).print(table)
     peers = [peer for peer in sides if peer.startswith(("faiss", "hnswlib"))]
     best = max(peers, key=lambda peer: many[peer])
@@ -151,17 +166,27 @@ def ours(kind: Kind, vectors: np.ndarray, queries: np.ndarray) -> Side:
     started = time.perf_counter()
     tuned = tune(kind, vectors, queries, Promise(recall=RECALL, k=K))
     seconds = time.perf_counter() - started
-    search = tf.function(
-        lambda batch: tuned.index.search(batch, K),
-        input_signature=[tf.TensorSpec([None, vectors.shape[1]], tf.float32)],
-        autograph=False,
-    ).get_concrete_function()  # As a server runs it: without looking for a trace at each call.
-    return Side(
-        lambda batch: search(tf.constant(batch))[0],
-        tuned.chosen.recall,
-        seconds,
-        measure_memory(tuned.index),
-    )
+    megabytes = measure_memory(tuned.index)
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory)
+        tf.saved_model.save(
+            tuned.index,
+            directory,
+            signatures=tf.function(
+                lambda queries: {"rows": tuned.index.search(queries, K)[0]},
+                input_signature=[tf.TensorSpec([None, vectors.shape[1]], tf.float32, "queries")],
+                autograph=False,
+            ),
+            options=tf.saved_model.SaveOptions(namespace_whitelist=["Scann"]),
+        )
+        servable = Servable.load(path)
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e6
+    signature = servable.signatures["serving_default"]
+
+    def search(batch: np.ndarray) -> np.ndarray:
+        return servable.run_now(signature, {"queries": batch}, ["rows"])["rows"]
+
+    return Side(search, tuned.chosen.recall, seconds, megabytes, size)
 
 
 def faiss_partitions(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray) -> Side | None:
@@ -194,7 +219,7 @@ def faiss_partitions(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray
         return None
     set_to(best[0], best[1])
     size = len(faiss.serialize_index(index)) / 1e6
-    return Side(lambda batch: index.search(batch, K)[1], best[2], seconds, size)
+    return Side(lambda batch: index.search(batch, K)[1], best[2], seconds, size, size)
 
 
 def faiss_graph(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray) -> Side:
@@ -209,7 +234,7 @@ def faiss_graph(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray) -> 
 
     recall = shortest(set_to, lambda batch: index.search(batch, K)[1], queries, exact)
     size = len(faiss.serialize_index(index)) / 1e6
-    return Side(lambda batch: index.search(batch, K)[1], recall, seconds, size)
+    return Side(lambda batch: index.search(batch, K)[1], recall, seconds, size, size)
 
 
 def hnswlib_graph(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray) -> Side:
@@ -223,7 +248,8 @@ def hnswlib_graph(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray) -
         return index.knn_query(batch, K, num_threads=2)[0].astype(np.int64)
 
     recall = shortest(index.set_ef, search, queries, exact)
-    return Side(search, recall, seconds, len(pickle.dumps(index)) / 1e6)
+    size = len(pickle.dumps(index)) / 1e6
+    return Side(search, recall, seconds, size, size)
 
 
 def shortest(

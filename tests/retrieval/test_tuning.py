@@ -81,6 +81,21 @@ def test_chosen_index_keeps_the_promise_with_some_of_its_partitions(
     assert chosen.megabytes == pytest.approx(measure_memory(tuned.index), abs=0.1)
 
 
+def test_partitions_far_behind_are_left_out_as_far_as_the_promise_allows(
+    tuned: Tuned, vectors: np.ndarray, queries: np.ndarray
+) -> None:
+    pruned = [one for one in tuned.measured if one.reach is not None]
+    index = Partitioned(vectors, pruned[0].partitions)
+    index.probe([(K, pruned[0].probed)], pruned[0].rescored)
+    index.prune([pruned[0].reach])
+    recall = plain_recall(index, vectors, queries, K)
+    index.prune([0.9 * pruned[0].reach])
+
+    assert recall == pytest.approx(pruned[0].recall, abs=1e-3)
+    assert all(one.recall >= 0.9 for one in pruned)
+    assert plain_recall(index, vectors, queries, K) < recall
+
+
 def test_chosen_setting_is_the_fastest_of_those_that_keep_the_promise(tuned: Tuned) -> None:
     enough = [one.milliseconds for one in tuned.measured if one.recall >= 0.9]
 

@@ -32,5 +32,6 @@ class BruteForce(VectorIndex):
     def _scores(self, queries: tf.Tensor) -> tf.Tensor:
         return tf.matmul(queries, self._embeddings, transpose_b=True)
 
-    def _vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
+    def vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
+        """See `VectorIndex.vectors_of`."""
         return tf.gather(self._embeddings, rows)

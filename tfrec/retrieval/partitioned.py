@@ -1,6 +1,7 @@
 """Approximate search in stock TensorFlow ops."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +13,7 @@ from tfrec.retrieval.vector_index import check_vectors
 
 _CHUNK = 16
 _LEVELS = 127
+_ANY = float(np.finfo(np.float32).max)
 
 
 class Partitioned(ProbingIndex):
@@ -21,14 +23,17 @@ class Partitioned(ProbingIndex):
 
     where `code` is the way from the centre of the item's partition to the item, in int8 steps of a
     length for each dimension. Items of a partition lie side by side in chunks, so that a search
-    copies long stretches of memory. It runs wherever TensorFlow does.
+    copies long stretches of memory. Partitions far behind a query's nearest one can be left out:
+    many queries have few near ones. It runs wherever TensorFlow does.
 
     Attributes:
       partitions: how many there are.
       copies: how many of them hold an item.
 
     Source: Jegou, Douze and Schmid, Product Quantization for Nearest Neighbor Search, IEEE TPAMI
-    2011, for the inverted file of residuals; `second_nearest` for the second partition.
+    2011, for the inverted file of residuals; `second_nearest` for the second partition; Chen et
+    al., SPANN: Highly-efficient Billion-scale Approximate Nearest Neighbor Search, NeurIPS 2021,
+    for leaving partitions out by query.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class Partitioned(ProbingIndex):
         check_vectors(embeddings)
         items = len(embeddings)
         super().__init__(items, min(partitions or round(2 * math.sqrt(items)), items))
+        self._reaches = tf.Variable([_ANY], shape=[None], trainable=False)
         self.copies = copies if self.partitions > 1 else 1
         centroids = train_centroids(embeddings, self.partitions, seed)
         owners = [nearest(embeddings, centroids)]
@@ -75,12 +81,35 @@ class Partitioned(ProbingIndex):
         self._codes = _held(laid_out.reshape(len(laid_out) // _CHUNK, -1))
         self._rows = _held(item_rows.reshape(-1, _CHUNK))
         self._first, self._chunks = _held(first.astype(np.int32)), _held(chunks.astype(np.int32))
+        self._sizes = _held(sizes.astype(np.int32))
+        self._chunk_owners = _held(np.repeat(np.arange(self.partitions, dtype=np.int32), chunks))
+
+    def probe(self, numbers: Sequence[tuple[int, int]], rescored: float) -> None:
+        """See `ProbingIndex.probe`; nothing is left out until `prune`."""
+        super().probe(numbers, rescored)
+        self.prune([_ANY] * len(numbers))
+
+    def prune(self, reaches: Sequence[float]) -> None:
+        """Says how far behind the nearest partition others are searched at all.
+
+        Args:
+          reaches: for each length given to `probe`, by how much the score of a partition's centre
+            may be below the best one's, in standard deviations of all centres' scores. Partitions
+            that a list needs to be full are searched all the same.
+        """
+        self._reaches.assign(reaches)
 
     def _nearest(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        bases, partitions = self._probe(queries, k)
+        bases = tf.matmul(queries, self._centroids, transpose_b=True)
+        scores, partitions = tf.math.top_k(bases, self._partitions_for(k))
+        reach = self._for_length(self._reaches, k) * tf.math.reduce_std(bases, 1, keepdims=True)
+        before = tf.cumsum(tf.gather(self._sizes, partitions), 1, exclusive=True)
+        filling = before < self._rescored_for(k) * self.copies
+        near = filling | (scores >= scores[:, :1] - reach)
+        numbers = tf.math.count_nonzero(near, 1, dtype=tf.int32)
         return tf.map_fn(
-            lambda one: self._search(one[0], one[1], one[2], k),
-            (queries, bases, partitions),
+            lambda one: self._search(one[0], one[1], one[2][: one[3]], k),
+            (queries, bases, partitions, numbers),
             fn_output_signature=(tf.int64, tf.float32),
         )
 
@@ -91,23 +120,19 @@ class Partitioned(ProbingIndex):
         there = tf.math.unsorted_segment_sum(
             tf.cast(allowed, tf.int32), self._owners, self.partitions
         )
-        scores = tf.linalg.matvec(self._centroids, query)
-        scores, partitions = tf.math.top_k(tf.where(there > 0, scores, -np.inf), self.partitions)
+        bases = tf.linalg.matvec(self._centroids, query)
+        _, partitions = tf.math.top_k(tf.where(there > 0, bases, -np.inf), self.partitions)
         before = tf.cumsum(tf.gather(there, partitions), exclusive=True)
         wanted = self._partitions_for(k) * -(-self.items // self.partitions)
         number = tf.math.count_nonzero(before < tf.minimum(wanted, left), dtype=tf.int32)
-        return self._search(query, scores[:number], partitions[:number], k, allowed)
+        return self._search(query, bases, partitions[:number], k, allowed)
 
     def _scores(self, queries: tf.Tensor) -> tf.Tensor:
         return tf.matmul(queries, self._embeddings, transpose_b=True)
 
-    def _vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
+    def vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
+        """See `VectorIndex.vectors_of`."""
         return tf.gather(self._embeddings, rows)
-
-    def _probe(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Chooses partitions for `k` items: the centres' scores and numbers, `[batch, probed]`."""
-        scores = tf.matmul(queries, self._centroids, transpose_b=True)
-        return tf.math.top_k(scores, self._partitions_for(k), sorted=False)
 
     def _search(
         self,
@@ -117,33 +142,36 @@ class Partitioned(ProbingIndex):
         k: tf.Tensor,
         allowed: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Finds the best allowed items of some partitions for one query."""
+        """Finds the best allowed items of some partitions for one query.
+
+        Args:
+          query: `[dim]`.
+          bases: `[partitions]`, the scores of all centres.
+          partitions: `[n]`, those to search.
+          k: how many items are wanted.
+          allowed: `[items]` bool; by default all are.
+
+        Returns:
+          As `_nearest`, of the one query: `[k]` and `[k]`.
+        """
         first, count = tf.gather(self._first, partitions), tf.gather(self._chunks, partitions)
         chunks = tf.ragged.range(first, first + count).values
         codes = tf.cast(tf.gather(self._codes, chunks), tf.float32)
         scores = tf.linalg.matvec(tf.reshape(codes, [-1, query.shape[-1]]), query * self._steps)
-        scores = tf.reshape(scores, [-1, _CHUNK]) + tf.repeat(bases, count)[:, tf.newaxis]
+        own_bases = tf.gather(bases, tf.gather(self._chunk_owners, chunks))
+        scores = tf.reshape(scores, [-1, _CHUNK]) + own_bases[:, tf.newaxis]
         rows = tf.gather(self._rows, chunks)
         fits = rows >= 0
         if allowed is not None:
             fits &= tf.gather(allowed, tf.maximum(rows, 0))
-        scores = tf.where(fits, scores, -np.inf)
-        rows = self._candidates(rows, scores, k)
-        return best(rows, tf.linalg.matvec(self._vectors_of(rows), query), k)
-
-    def _candidates(self, rows: tf.Tensor, scores: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
-        """The distinct rows of the best of scores `[chunks, items]`, to be scored exactly."""
-        wanted = self._rescored_for(k) * self.copies
-        # As many chunks hold them all: those with the best item. Most are out before any sorting.
-        heads = tf.reduce_max(scores, 1)
-        _, chunks = tf.math.top_k(heads, tf.minimum(wanted, tf.size(heads)), sorted=False)
-        left = tf.reshape(tf.gather(scores, chunks), [-1])
-        found, places = tf.math.top_k(left, tf.minimum(wanted, tf.size(left)), sorted=False)
-        candidates = tf.gather(tf.reshape(tf.gather(rows, chunks), [-1]), places)
-        candidates = tf.boolean_mask(candidates, found > -np.inf)
+        scores = tf.reshape(tf.where(fits, scores, -np.inf), [-1])
+        wanted = tf.minimum(self._rescored_for(k) * self.copies, tf.size(scores))
+        found, places = tf.math.top_k(scores, wanted, sorted=False)
+        rows = tf.where(found > -np.inf, tf.gather(tf.reshape(rows, [-1]), places), NO_ITEM)
         if self.copies > 1:
-            candidates = tf.unique(candidates).y
-        return tf.cast(candidates, tf.int64)
+            rows = tf.unique(rows).y
+        exact = tf.linalg.matvec(self.vectors_of(tf.maximum(rows, 0)), query)
+        return best(tf.cast(rows, tf.int64), tf.where(rows >= 0, exact, -np.inf), k)
 
 
 def _quantised(

@@ -45,9 +45,12 @@ class ProbingIndex(VectorIndex, abc.ABC):
         return int(self._fewest_for(tf.constant(k)))
 
     def _partitions_for(self, k: tf.Tensor) -> tf.Tensor:
+        return tf.maximum(self._for_length(self._probed, k), self._fewest_for(k))
+
+    def _for_length(self, values: tf.Variable, k: tf.Tensor) -> tf.Tensor:
+        """The value for lists of `k` items of those for `_lengths`."""
         place = tf.searchsorted(self._lengths, tf.reshape(k, [1]))[0]
-        tuned = tf.gather(self._probed, tf.minimum(place, tf.size(self._probed) - 1))
-        return tf.maximum(tuned, self._fewest_for(k))
+        return tf.gather(values, tf.minimum(place, tf.size(values) - 1))
 
     def _fewest_for(self, k: tf.Tensor) -> tf.Tensor:
         # Some partitions are small: an average one must not be all that a list is made of.

@@ -79,5 +79,6 @@ class Scann(ProbingIndex):
     def _scores(self, queries: tf.Tensor) -> tf.Tensor:
         return tf.matmul(queries, self._searcher.dataset, transpose_b=True)
 
-    def _vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
+    def vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
+        """See `VectorIndex.vectors_of`."""
         return tf.gather(self._searcher.dataset, rows)

@@ -30,6 +30,8 @@ _FACTOR = 1.4
 _LEAST_GAIN, _LEAST_SHARE = 0.002, 0.05
 _LONGER = (4, 16)
 _LONG_QUERIES = 256
+_SPARE = 1.25
+_FARTHEST, _HALVINGS = 4.0, 8
 
 
 class Measurement(NamedTuple):
@@ -44,6 +46,8 @@ class Measurement(NamedTuple):
       recall: share of the exact first `k` items found.
       milliseconds: median time of a search for one query.
       megabytes: memory that it takes.
+      reach: how far behind the nearest partition others are searched, as `Partitioned.prune` says;
+        none where all of `probed` are.
     """
 
     kind: Kind
@@ -54,6 +58,7 @@ class Measurement(NamedTuple):
     recall: float
     milliseconds: float
     megabytes: float
+    reach: float | None = None
 
 
 class Tuned(NamedTuple):
@@ -89,8 +94,9 @@ def tune(
     """Builds indexes of one kind and finds the fastest setting that keeps a promise.
 
     Of each index the fewest partitions are sought that reach the recall, for several numbers of
-    items scored exactly. That number of partitions is then sought for longer lists too, up to 16
-    times `promise.k`, which filters make necessary.
+    items scored exactly. `Partitioned` takes a quarter more then, and leaves out what is farthest
+    behind. Both are then sought for longer lists too, up to 16 times `promise.k`, which filters
+    make necessary.
 
     Args:
       kind: of the index.
@@ -120,7 +126,7 @@ def tune(
         indexes |= dict.fromkeys(_tried(index, kind, setting, asked, k, promise.recall), index)
     chosen = _kept([*indexes], promise)
     index = indexes[chosen]
-    index.probe(_longer_lists(index, exact, asked, chosen, k, promise.recall), chosen.rescored)
+    _set_lengths(index, exact, asked, chosen, k, promise.recall)
     return Tuned(index, chosen, tuple(indexes))
 
 
@@ -168,6 +174,7 @@ class _Asked:
         k: int,
         probed: int = 1,
         rescored: float = 1,
+        reach: float | None = None,
     ) -> Measurement:
         partitions = index.partitions if isinstance(index, ProbingIndex) else 1
         return Measurement(
@@ -179,6 +186,7 @@ class _Asked:
             recall=round(self.recall(search, k), 4),
             milliseconds=round(measure_latency(search, self.queries, k), 3),
             megabytes=round(measure_memory(index), 3),
+            reach=reach,
         )
 
 
@@ -194,9 +202,41 @@ def _tried(
             one = asked.measure(index, search, kind, setting, k, probed, rescored)
             yield one
             least = min(_LEAST_GAIN, _LEAST_SHARE * (recall - before))
+            if one.recall >= recall and isinstance(index, Partitioned):
+                probed = _with_spare(index, probed)
+                reach = _set_reach(index, search, asked, k, probed, rescored, recall)
+                yield asked.measure(index, search, kind, setting, k, probed, rescored, reach)
+            least = min(_LEAST_GAIN, _LEAST_SHARE * (recall - before))
             if one.recall >= recall or one.recall < before + least:
                 break  # where more partitions bring nothing, too few items are scored exactly
             before = one.recall
+
+
+def _with_spare(index: Partitioned, probed: int) -> int:
+    return min(index.partitions, math.ceil(probed * _SPARE))
+
+
+def _set_reach(
+    index: Partitioned,
+    search: Search,
+    asked: _Asked,
+    k: int,
+    probed: int,
+    rescored: float,
+    recall: float,
+) -> float:
+    """Sets the shortest reach that keeps the recall, as far as halving finds it."""
+    index.probe([(k, probed)], rescored)
+    too_short, enough = 0.0, _FARTHEST
+    for _ in range(_HALVINGS):
+        middle = (too_short + enough) / 2
+        index.prune([middle])
+        if asked.recall(search, k) >= recall:
+            enough = middle
+        else:
+            too_short = middle
+    index.prune([enough])
+    return enough
 
 
 def _numbers(partitions: int, fewest: int) -> list[int]:
@@ -232,16 +272,16 @@ def _kept(measured: Sequence[Measurement], promise: Promise) -> Measurement:
     return fastest
 
 
-def _longer_lists(
+def _set_lengths(
     index: ProbingIndex,
     exact: Search,
     asked: _Asked,
     chosen: Measurement,
     k: int,
     recall: float,
-) -> list[tuple[int, int]]:
-    """How many partitions longer lists take to keep the promised recall too."""
-    numbers = [(k, chosen.probed)]
+) -> None:
+    """Sets an index as was chosen, and for longer lists so that they keep the recall too."""
+    numbers, reaches = [(k, chosen.probed)], [chosen.reach or 0.0]
     some = _Asked(asked.queries[:_LONG_QUERIES], {})
     search = traced(index, some.queries.shape[1])
     for length in (k * times for times in _LONGER if k * times <= index.items):
@@ -251,5 +291,10 @@ def _longer_lists(
             index.probe([(length, probed)], chosen.rescored)
             if some.recall(search, length) >= recall:
                 break
+        if isinstance(index, Partitioned) and chosen.reach is not None:
+            probed = _with_spare(index, probed)
+            reaches.append(_set_reach(index, search, some, length, probed, chosen.rescored, recall))
         numbers.append((length, probed))
-    return numbers
+    index.probe(numbers, chosen.rescored)
+    if isinstance(index, Partitioned) and chosen.reach is not None:
+        index.prune(reaches)

@@ -28,8 +28,8 @@ class VectorIndex(Index, abc.ABC):
         """The scores of all items: `[batch, dim]` -> `[batch, items]`."""
 
     @abc.abstractmethod
-    def _vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
-        """The vectors of some rows: `[n]` -> `[n, dim]` float32."""
+    def vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
+        """The vectors of some items: `[n]` rows -> `[n, dim]` float32."""
 
     def _nearest_of(
         self, query: tf.Tensor, allowed: tf.Tensor, left: tf.Tensor, k: tf.Tensor
@@ -64,7 +64,7 @@ class VectorIndex(Index, abc.ABC):
 
         def scored() -> tuple[tf.Tensor, tf.Tensor]:
             rows = tf.where(allowed)[:, 0]
-            return best(rows, tf.linalg.matvec(self._vectors_of(rows), query), k)
+            return best(rows, tf.linalg.matvec(self.vectors_of(rows), query), k)
 
         def exact() -> tuple[tf.Tensor, tf.Tensor]:
             ids, scores = self.search_exact(query[tf.newaxis], k, allowed[tf.newaxis])
