@@ -143,6 +143,11 @@ def test_promise_is_kept_by_scann(
     assert plain_recall(found.index, clusters, near_items, 20) >= 0.9 - 1e-3
     assert found.chosen.probed < found.chosen.partitions / 2
     assert len({one.setting for one in found.measured}) == 3
+    for setting in {one.setting for one in found.measured}:
+        tried = [one for one in found.measured if one.setting == setting]
+        enough = min(one.probed for one in tried if one.recall >= 0.9)
+        too_few = max((one.probed for one in tried if one.recall < 0.9), default=0)
+        assert enough - too_few <= max(1, 0.05 * enough)
 
 
 def test_scann_of_a_small_catalogue_is_built_once(vectors: np.ndarray, queries: np.ndarray) -> None:

@@ -30,6 +30,7 @@ _FACTOR = 1.4
 _LEAST_GAIN, _LEAST_SHARE = 0.002, 0.05
 _LONGER = (4, 16)
 _LONG_QUERIES = 256
+_CLOSE = 0.05
 _SPARE = 1.25
 _FARTHEST, _HALVINGS = 4.0, 8
 
@@ -94,8 +95,8 @@ def tune(
     """Builds indexes of one kind and finds the fastest setting that keeps a promise.
 
     Of each index the fewest partitions are sought that reach the recall, for several numbers of
-    items scored exactly. `Partitioned` takes a quarter more then, and leaves out what is farthest
-    behind. Both are then sought for longer lists too, up to 16 times `promise.k`, which filters
+    items scored exactly. `Partitioned` takes a quarter more, and leaves out what is farthest behind
+    instead. Both are then sought for longer lists too, up to 16 times `promise.k`, which filters
     make necessary.
 
     Args:
@@ -193,23 +194,44 @@ class _Asked:
 def _tried(
     index: ProbingIndex, kind: Kind, setting: str, asked: _Asked, k: int, recall: float
 ) -> Iterator[Measurement]:
-    """Measures an index with more and more partitions searched, until it reaches the recall."""
+    """Measures an index with more partitions until it keeps the recall, then with fewer again."""
     search = traced(index, asked.queries.shape[1])
+    measure = functools.partial(asked.measure, index, search, kind, setting, k)
     for rescored in _RESCORED[kind]:
-        before = -math.inf
+        fails, before = 0, -math.inf
         for probed in _numbers(index.partitions, index.fewest(k)):
             index.probe([(k, probed)], rescored)
-            one = asked.measure(index, search, kind, setting, k, probed, rescored)
+            one = measure(probed, rescored)
             yield one
-            least = min(_LEAST_GAIN, _LEAST_SHARE * (recall - before))
             if one.recall >= recall and isinstance(index, Partitioned):
                 probed = _with_spare(index, probed)
                 reach = _set_reach(index, search, asked, k, probed, rescored, recall)
-                yield asked.measure(index, search, kind, setting, k, probed, rescored, reach)
-            least = min(_LEAST_GAIN, _LEAST_SHARE * (recall - before))
-            if one.recall >= recall or one.recall < before + least:
+                yield measure(probed, rescored, reach)
+                break
+            if one.recall >= recall:
+                yield from _fewer(index, measure, k, fails, one, recall)
+                break
+            if one.recall < before + min(_LEAST_GAIN, _LEAST_SHARE * (recall - before)):
                 break  # where more partitions bring nothing, too few items are scored exactly
-            before = one.recall
+            fails, before = probed, one.recall
+
+
+def _fewer(
+    index: ProbingIndex,
+    measure: Callable[[int, float], Measurement],
+    k: int,
+    fails: int,
+    enough: Measurement,
+    recall: float,
+) -> Iterator[Measurement]:
+    """Measures numbers of partitions between one that fails and one that is enough, by halving."""
+    most = enough.probed
+    while most - fails > max(1, _CLOSE * most):
+        middle = (fails + most) // 2
+        index.probe([(k, middle)], enough.rescored)
+        one = measure(middle, enough.rescored)
+        yield one
+        fails, most = (fails, middle) if one.recall >= recall else (middle, most)
 
 
 def _with_spare(index: Partitioned, probed: int) -> int:
