@@ -5,8 +5,8 @@ million made-up ones in clusters of very different sizes. Every side is set to t
 or the shortest lists that reach the recall at 100; then all answer the same queries in turn, one by
 one and 64 together. Ours run as in `tfrec serve`: a signature of a SavedModel.
 
-- faiss: an inverted file with product quantisation and exact re-scoring (`IVF,PQ,RFlat`), of 4 bits or
-  of 8 where those do not reach the recall; and a graph (`HNSW32`);
+- faiss: an inverted file with product quantisation and exact re-scoring (`IVF,PQ,RFlat`), of 4 bits
+  or of 8 where those do not reach the recall; and a graph (`HNSW32`);
 - hnswlib: a graph with 16 links per item.
 
 The line at the end is of the million: `scann_qps` and `vs_best_peer` for batches of 64.
