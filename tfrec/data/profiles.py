@@ -1,9 +1,11 @@
 """What is known of a shopper when a query names nothing but the id."""
 
+import functools
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
@@ -19,7 +21,7 @@ class Profiles:
     """Raw features of every shopper after the last event, as preparation left them."""
 
     def __init__(self, folder: Path) -> None:
-        """Names the directory of profiles; it is read at each look-up."""
+        """Names the directory of profiles; it is read into memory at the first look-up."""
         self._folder = folder
 
     def find(self, user: str, moment: datetime | None = None) -> dict[str, Any]:
@@ -34,14 +36,21 @@ class Profiles:
           days since the last visit are those at `moment`, and 0 before that visit. Of a shopper
           never seen it is only known that all frequencies are 0.
         """
-        table = pa.parquet.read_table(self._folder, filters=[(USER, "=", user)])
-        if not table.num_rows:
+        if user not in self._places:
             return dict.fromkeys(_FREQUENCIES, 0.0)
-        profile = table.drop([USER]).to_pylist()[0]
+        profile = self._table.slice(self._places.get_loc(user), 1).drop([USER]).to_pylist()[0]
         last = profile.pop(LAST_TIME)
         if _RECENCY in profile:
             profile[_RECENCY] = max(_utc(moment).timestamp() - last, 0) / _DAY_SECONDS
         return profile
+
+    @functools.cached_property
+    def _table(self) -> pa.Table:
+        return pa.parquet.read_table(self._folder).combine_chunks()
+
+    @functools.cached_property
+    def _places(self) -> pd.Index:
+        return pd.Index(self._table[USER].to_numpy())
 
 
 def calendar_features(moment: datetime | None = None) -> dict[str, str]:
