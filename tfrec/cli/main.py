@@ -19,6 +19,7 @@ from tfrec.cli.plan import plan
 from tfrec.cli.query import query
 from tfrec.cli.recommend import recommend
 from tfrec.cli.serve import serve
+from tfrec.cli.serving_config import serving_config
 from tfrec.cli.stages import STAGE_COMMANDS, run
 from tfrec.cli.tune import tune
 from tfrec.cli.verify import verify
@@ -40,7 +41,7 @@ def cli() -> None:
 
 for command in (
     *(run, *STAGE_COMMANDS, plan, tune, verify, serve, query, recommend, items, loadtest),
-    *(data, datasets, features, measure),
+    *(serving_config, data, datasets, features, measure),
 ):
     cli.add_command(command)
 

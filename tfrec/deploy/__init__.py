@@ -1,0 +1,1 @@
+"""Files that servers are started with, rendered from what they are to serve."""
