@@ -3,6 +3,7 @@
 from tfrec.losses.binary_cross_entropy import binary_cross_entropy
 from tfrec.losses.bpr import bpr
 from tfrec.losses.calibrated_ranking import calibrated_ranking
+from tfrec.losses.distillation import distillation
 from tfrec.losses.focal import focal
 from tfrec.losses.frequency import StreamingFrequency
 from tfrec.losses.full_softmax import full_softmax
@@ -21,6 +22,7 @@ __all__ = [
     "binary_cross_entropy",
     "bpr",
     "calibrated_ranking",
+    "distillation",
     "focal",
     "full_softmax",
     "gbce",
