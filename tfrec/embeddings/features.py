@@ -10,7 +10,7 @@ import tf_keras
 
 from tfrec.embeddings.dynamic_vocabulary import DynamicVocabulary
 from tfrec.embeddings.groups import Group
-from tfrec.embeddings.pooling import pool
+from tfrec.embeddings.pooling import Pooling, pool
 from tfrec.embeddings.table import GroupTable
 from tfrec.features import Categorical, FeatureSpec, MultiCategorical, Sequence, Text
 from tfrec.features.parsing import SOURCE
@@ -90,6 +90,22 @@ class FeatureEmbedding(tf_keras.layers.Layer):
             embedded |= self._look_up(self.group_tables[group_name], wanted)
         return embedded
 
+    def pooled(self, name: str, lists: tf.RaggedTensor) -> tf.Tensor:
+        """Pools a feature's lists as `call` does.
+
+        Args:
+          name: of the feature.
+          lists: embedded values, ragged `[batch, values, dim]`.
+
+        Returns:
+          What `call` returns of the feature.
+        """
+        if name in self._pools:
+            return self._pools[name](lists)
+        rows = lists.flat_values
+        positions = lists.with_flat_values(tf.range(tf.shape(rows)[0]))
+        return pool(rows, positions, self._pooling(name))
+
     def give_out_rows(
         self, features: Features, times: tf.Tensor
     ) -> list[tuple[Group, tf.Tensor, tf.Tensor]]:
@@ -143,9 +159,13 @@ class FeatureEmbedding(tf_keras.layers.Layer):
             return tf.gather(rows, positions)
         if name in self._pools:
             return self._pools[name](_map_values(functools.partial(tf.gather, rows), positions))
+        # Without a copy of a row for every list that it is in.
+        return pool(rows, positions, self._pooling(name))
+
+    def _pooling(self, name: str) -> Pooling:
         feature = self._spec[name]
         assert isinstance(feature, MultiCategorical | Sequence | Text)  # only these are lists
-        return pool(rows, positions, feature.pooling)
+        return feature.pooling
 
 
 def _occurrences(column: Column, times: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

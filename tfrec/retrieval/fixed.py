@@ -53,6 +53,10 @@ class FixedIndex(tf.Module):
         """See `LiveIndex.search_allowed`."""
         return self._index.search_allowed(queries, k, allowed)
 
+    def vectors_of(self, cells: tf.Tensor) -> tf.Tensor:
+        """See `LiveIndex.vectors_of`."""
+        return self._index.vectors_of(cells)
+
     def search_exact(
         self, queries: tf.Tensor, k: tf.Tensor, moment: Moment
     ) -> tuple[tf.Tensor, tf.Tensor]:

@@ -20,6 +20,7 @@ class Searched(Protocol):
     search: Search
     search_allowed: Search
     search_exact: Search
+    vectors_of: Callable[[tf.Tensor], tf.Tensor]
 
 
 class Moment(NamedTuple):
@@ -138,6 +139,12 @@ class LiveIndex(tf.Module):
         """The same in all cells, exactly."""
         every = tf.fill([tf.shape(queries)[0], self.items + self.slots], True)
         return self._among(self._index.search_exact, queries, k, every, moment)
+
+    def vectors_of(self, cells: tf.Tensor) -> tf.Tensor:
+        """The vectors of items: `[n]` int64 cells, none of them `NO_ITEM` -> `[n, dim]` float32."""
+        built = self._index.vectors_of(tf.minimum(cells, self.items - 1))
+        changed = self._vectors.gather(tf.maximum(cells - self.items, 0))
+        return tf.where(cells[:, tf.newaxis] < self.items, built, changed)
 
     def put(
         self,

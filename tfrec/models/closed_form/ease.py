@@ -11,8 +11,8 @@ from scipy.linalg import lapack
 
 from tfrec.data.interactions import Interactions
 from tfrec.errors import UserError
-from tfrec.models.closed_form.fitted import ClosedForm, Scorer, presence
-from tfrec.models.closed_form.histories import distinct
+from tfrec.models.closed_form.fitted import EXACT, ClosedForm, Scorer, presence
+from tfrec.models.closed_form.histories import distinct, share_of
 
 _COLUMNS = 512  # of the Gram matrix made at once
 _BYTES_PER_PAIR = 16  # the Gram matrix in double precision, and its inverse twice in single
@@ -77,6 +77,8 @@ class EASE(ClosedForm):
 
 
 class _Linear(Scorer):
+    explains = EXACT
+
     def __init__(self, items: np.ndarray, weights: np.ndarray, n_items: int) -> None:
         super().__init__()
         places = np.full(n_items, -1)
@@ -95,6 +97,19 @@ class _Linear(Scorer):
         kept = tf.sparse.sparse_dense_matmul(histories, self._weights)
         scores = tf.gather(kept, tf.maximum(self._places, 0), axis=1)
         return tf.where(self._places < 0, -np.inf, scores)
+
+    def contributions(self, rows: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        own = tf.where(rows < 0, rows, tf.gather(self._places, tf.maximum(rows, 0)))
+        pairs = tf.stack(
+            [  # [batch, n, places]
+                tf.repeat(own[:, tf.newaxis], tf.shape(items)[1], axis=1),
+                tf.repeat(tf.gather(self._places, items)[..., tf.newaxis], tf.shape(rows)[1], 2),
+            ],
+            -1,
+        )
+        weights = tf.gather_nd(self._weights, tf.maximum(pairs, 0))
+        weights = tf.where(tf.reduce_all(pairs >= 0, -1), weights, 0.0)
+        return weights * share_of(rows)[:, tf.newaxis]
 
 
 def _check_memory(items: int, free: int) -> None:

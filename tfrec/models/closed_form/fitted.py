@@ -11,9 +11,18 @@ from tfrec.config import Section
 from tfrec.data.interactions import Interactions
 from tfrec.data.prepared import QueryKind
 
+EXACT, LEAVE_ONE_OUT = "exact", "leave_one_out"
+"""How what each item of a history adds to a score was found."""
+
 
 class Scorer(tf.Module):
-    """Scores all items for histories, by stock TensorFlow operations."""
+    """Scores all items for histories, by stock TensorFlow operations.
+
+    Attributes:
+      explains: how `contributions` are found.
+    """
+
+    explains: ClassVar[str] = LEAVE_ONE_OUT
 
     @abstractmethod
     def __call__(self, rows: tf.Tensor) -> tf.Tensor:
@@ -25,6 +34,29 @@ class Scorer(tf.Module):
         Returns:
           `[batch, items]` float32, -inf for an item never to recommend.
         """
+
+    def contributions(self, rows: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """What each item of a history adds to the scores of some.
+
+        By default it is what a score loses without the item's place in the history.
+
+        Args:
+          rows: as `__call__` takes them.
+          items: `[batch, n]` int64, rows of the catalogue.
+
+        Returns:
+          `[batch, n, places]` float32; 0 where there is no item or the score stays infinite.
+        """
+        places = tf.range(tf.shape(rows)[1])
+
+        def scores(left_out: tf.Tensor) -> tf.Tensor:
+            others = tf.where(places == left_out, tf.constant(-1, rows.dtype), rows)
+            return tf.gather(self(others), items, batch_dims=1)  # [batch, n]
+
+        # The first of these leaves nothing out.
+        each = tf.map_fn(scores, tf.concat([[-1], places], 0), fn_output_signature=tf.float32)
+        lost = tf.transpose(each[0] - each[1:], [1, 2, 0])
+        return tf.where(tf.math.is_finite(lost), lost, 0.0)
 
 
 class ClosedForm(ABC):

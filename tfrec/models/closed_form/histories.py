@@ -17,6 +17,20 @@ def distinct(rows: tf.Tensor) -> tf.Tensor:
     return tf.where(repeats, tf.constant(-1, rows.dtype), ordered)
 
 
+def share_of(rows: tf.Tensor) -> tf.Tensor:
+    """What each place of a history is of its item: 1 over the item's places, 0 for none.
+
+    Args:
+      rows: `[batch, n]` int64, -1 where there is none.
+
+    Returns:
+      `[batch, n]` float32.
+    """
+    ordered = tf.sort(rows, axis=1)
+    first, behind = (tf.searchsorted(ordered, rows, side) for side in ("left", "right"))
+    return tf.where(rows < 0, 0.0, 1 / tf.cast(behind - first, tf.float32))
+
+
 def add_up(values: tf.Tensor, owners: tf.Tensor, rows: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
     """Adds values up by history and item.
 

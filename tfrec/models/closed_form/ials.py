@@ -8,8 +8,8 @@ from pydantic import Field
 from scipy import sparse
 
 from tfrec.data.interactions import Interactions
-from tfrec.models.closed_form.fitted import ClosedForm, Scorer, presence
-from tfrec.models.closed_form.histories import distinct
+from tfrec.models.closed_form.fitted import EXACT, ClosedForm, Scorer, presence
+from tfrec.models.closed_form.histories import distinct, share_of
 from tfrec.models.closed_form.padding import blocks, padded
 
 _FLOATS = 1 << 20  # of gathered factors at once: what stays in the cache
@@ -118,24 +118,46 @@ class IALS(ClosedForm):
 
 
 class _FoldIn(Scorer):
+    """Solves for shoppers' vectors.
+
+    A shopper's vector is a sum over the history, of inverse(A) h_i for its items i, so that each
+    adds h_j . inverse(A) h_i to the score of an item j: section 5 of Hu et al.
+    """
+
+    explains = EXACT
+
     def __init__(self, item_vectors: np.ndarray, settings: IALS.Settings) -> None:
         super().__init__()
         self._vectors = tf.Variable(item_vectors, trainable=False)
         self._settings = settings
 
     def __call__(self, rows: tf.Tensor) -> tf.Tensor:
-        settings, items = self._settings, self._vectors.read_value()
-        chosen = distinct(rows)
-        lengths = tf.reduce_sum(tf.cast(chosen >= 0, tf.float32), 1)
-        there = rows if settings.weighted else chosen
+        items = self._vectors.read_value()
+        summed = tf.reduce_sum(self._chosen(rows), 1)[..., tf.newaxis]  # [batch, dim, 1]
+        shoppers = tf.linalg.cholesky_solve(self._factor(rows), summed)[..., 0]
+        scores = tf.matmul(shoppers, items, transpose_b=True)
+        return tf.where(tf.reduce_any(items != 0, 1), scores, -np.inf)
+
+    def contributions(self, rows: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        weights = tf.cast(rows >= 0, tf.float32) if self._settings.weighted else share_of(rows)
+        own = tf.gather(self._vectors, tf.maximum(rows, 0)) * weights[..., tf.newaxis]
+        solved = tf.linalg.cholesky_solve(self._factor(rows), tf.transpose(own, [0, 2, 1]))
+        return tf.matmul(tf.gather(self._vectors, items), solved)
+
+    def _chosen(self, rows: tf.Tensor) -> tf.Tensor:
+        """The vectors of what counts of a history: `[batch, n, dim]`, zeros for none."""
+        there = rows if self._settings.weighted else distinct(rows)
         mask = tf.cast(there >= 0, tf.float32)[..., tf.newaxis]
-        vectors = tf.gather(items, tf.maximum(there, 0)) * mask  # [batch, n, dim]
+        return tf.gather(self._vectors, tf.maximum(there, 0)) * mask
+
+    def _factor(self, rows: tf.Tensor) -> tf.Tensor:
+        """The Cholesky factor of A: `[batch, dim, dim]`."""
+        settings, items = self._settings, self._vectors.read_value()
+        vectors = self._chosen(rows)
+        lengths = tf.reduce_sum(tf.cast(distinct(rows) >= 0, tf.float32), 1)
         frequency = lengths + settings.unobserved_weight * items.shape[0]
         penalty = settings.l2 * frequency**settings.frequency_exponent
         unobserved = settings.unobserved_weight * tf.matmul(items, items, transpose_a=True)
         left = tf.matmul(vectors, vectors, transpose_a=True) + unobserved  # [batch, dim, dim]
         left = tf.linalg.set_diag(left, tf.linalg.diag_part(left) + penalty[:, tf.newaxis])
-        right = tf.reduce_sum(vectors, 1)[..., tf.newaxis]
-        shoppers = tf.linalg.cholesky_solve(tf.linalg.cholesky(left), right)[..., 0]
-        scores = tf.matmul(shoppers, items, transpose_b=True)
-        return tf.where(tf.reduce_any(items != 0, 1), scores, -np.inf)
+        return tf.linalg.cholesky(left)

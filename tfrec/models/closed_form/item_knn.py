@@ -9,8 +9,8 @@ from pydantic import Field
 from scipy import sparse
 
 from tfrec.data.interactions import Interactions
-from tfrec.models.closed_form.fitted import ClosedForm, Scorer, presence
-from tfrec.models.closed_form.histories import add_up, distinct
+from tfrec.models.closed_form.fitted import EXACT, ClosedForm, Scorer, presence
+from tfrec.models.closed_form.histories import add_up, distinct, share_of
 from tfrec.models.closed_form.padding import blocks, padded
 
 _CELLS = 1 << 23  # of co-occurrences in memory at once
@@ -101,6 +101,8 @@ class ItemKNN(ClosedForm):
 
 
 class _Neighbours(Scorer):
+    explains = EXACT
+
     def __init__(self, similarities: np.ndarray, items: np.ndarray, starts: np.ndarray) -> None:
         super().__init__()
         self._similarities = tf.Variable(similarities, trainable=False)
@@ -117,6 +119,22 @@ class _Neighbours(Scorer):
         shape = tf.stack([tf.shape(rows, tf.int64)[0], tf.size(self._starts, tf.int64) - 1])
         similarities = tf.gather(self._similarities, places.values)
         return add_up(similarities, owners, tf.gather(self._items, places.values), shape)
+
+    def contributions(self, rows: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        own = tf.reshape(rows, [-1])
+        there = tf.maximum(own, 0)
+        first, behind = tf.gather(self._starts, there), tf.gather(self._starts, there + 1)
+        places = tf.ragged.range(first, tf.where(own < 0, first, behind))  # [places, neighbours]
+        owners = places.value_rowids()
+        wanted = tf.gather(items, owners // tf.shape(rows, tf.int64)[1])  # [neighbours, n]
+        found = tf.gather(self._items, places.values)[:, tf.newaxis] == wanted
+        similarities = tf.gather(self._similarities, places.values)[:, tf.newaxis]
+        each = tf.math.unsorted_segment_sum(
+            tf.where(found, similarities, 0.0), owners, tf.size(own, tf.int64)
+        )
+        batch, width = tf.unstack(tf.shape(rows))
+        each = tf.reshape(each, [batch, width, tf.shape(items)[1]])
+        return tf.transpose(each, [0, 2, 1]) * share_of(rows)[:, tf.newaxis]
 
 
 def _row_of(matrix: sparse.csr_matrix, values: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ import tensorflow as tf
 from scipy import sparse
 
 from tfrec.data.interactions import Interactions
-from tfrec.models.closed_form.fitted import ClosedForm, Scorer
+from tfrec.models.closed_form.fitted import EXACT, ClosedForm, Scorer
 from tfrec.models.closed_form.histories import add_up, owners_of
 
 
@@ -50,6 +50,8 @@ class OwnHistory(ClosedForm):
 class _Counts(Scorer):
     """Counts, and a share of 1 by popularity."""
 
+    explains = EXACT
+
     def __init__(self, popularity: np.ndarray) -> None:
         super().__init__()
         place = np.argsort(np.argsort(popularity)) / max(len(popularity), 1)
@@ -61,6 +63,9 @@ class _Counts(Scorer):
         ones = tf.ones([tf.size(rows)])
         counts = add_up(ones, owners_of(rows), tf.reshape(rows, [-1]), shape)
         return tf.where(counts > 0, counts + self._share, -np.inf)
+
+    def contributions(self, rows: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        return tf.cast(items[:, :, tf.newaxis] == rows[:, tf.newaxis, :], tf.float32)
 
 
 def _differs(values: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from scipy import sparse
 
 from tfrec.config import Duration
 from tfrec.data.interactions import Interactions
-from tfrec.models.closed_form.fitted import ClosedForm, Scorer
+from tfrec.models.closed_form.fitted import EXACT, ClosedForm, Scorer
 
 
 class Popularity(ClosedForm):
@@ -50,9 +50,14 @@ class Popularity(ClosedForm):
 
 
 class _AlikeForAll(Scorer):
+    explains = EXACT
+
     def __init__(self, popularity: np.ndarray) -> None:
         super().__init__()
         self._popularity = tf.Variable(popularity, trainable=False)
 
     def __call__(self, rows: tf.Tensor) -> tf.Tensor:
         return tf.tile(self._popularity[tf.newaxis], [tf.shape(rows)[0], 1])
+
+    def contributions(self, rows: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        return tf.zeros([*tf.unstack(tf.shape(items)), tf.shape(rows)[1]])
