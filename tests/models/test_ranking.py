@@ -140,6 +140,26 @@ def test_items_are_ranked_by_their_ids_as_the_model_ranks_their_features(
     assert len(set(np.round(every[0], 6))) > 60
 
 
+def test_items_are_ranked_by_their_raw_features_as_by_their_ids(
+    saved: tf.Module, prepared: PreparedData
+) -> None:
+    catalogue = Catalogue(prepared.catalogue).table
+    some = catalogue.take([3, 90, 7])
+    places = tf.constant([[2, 0], [1, 1]])
+
+    ranked = saved.signatures["rank_features"](
+        **query(),
+        sku=tf.constant(some["_id"].to_pylist()),
+        aisle=tf.constant(some["aisle"].to_pylist()),
+        places=places,
+    )["taken"]
+
+    ids = tf.gather(tf.constant(some["_id"].to_pylist()), places)
+    expected = saved.signatures["rank"](**query(), items=ids)["taken"]
+    assert ranked.shape == (2, 2)
+    np.testing.assert_allclose(ranked, expected, rtol=1e-5)
+
+
 def test_prepared_examples_are_ranked_as_raw_features_are(
     saved: tf.Module, model: Plain, prepared: PreparedData, spec: FeatureSpec
 ) -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfrec.errors import UserError
 from tfrec.serving.names import EXCLUDE, IDS, RECALL, RECOMMEND, SCORES
 from tfrec.serving.verify import (
+    CANDIDATES,
     VERIFICATION_FILE,
     StoredRequest,
     refuse_faults,
@@ -153,6 +154,33 @@ def test_after_re_ranking_the_items_count_and_not_their_scores(
 
 
 @pytest.mark.parametrize(
+    ("ids", "scores", "recall", "fault"),
+    [
+        ([["c", "b"], ["b", "d"]], [[9, 2], [8, 6]], 1.0, ""),
+        ([["c", "a"], ["b", "d"]], [[9, 1], [8, 6]], 0.75, "0.7500 of the expected items"),
+        ([["c", "b"], ["b", "d"]], [[9, 2], [8, 6.1]], 1.0, "request 2 of 2 differs the most"),
+        ([["b", "c"], ["b", "d"]], [[2, 9], [8, 6]], 1.0, "request 1 of 2: the best item does not"),
+        # What the index found beyond the candidates is in the place of one of them.
+        ([["c", "b"], ["b3", "b"]], [[9, 2], [9, 8]], 1.0, ""),
+    ],
+)
+def test_lists_of_a_ranker_are_the_best_of_the_candidates(
+    bundle: Bundle, ids: list, scores: list, recall: float, fault: str
+) -> None:
+    version = bundle(recommend=lists(ids, scores))
+    request = stored()
+    own = np.array([[1.0, 2.0, 9.0, 5.0, EMPTY], [6.0, 5.0, 8.0, 3.0, 9.0]], np.float32)
+    expected = {**request.expected, SCORES: own, CANDIDATES: np.array(3)}
+    write_requests(version, "shop", [request._replace(expected=expected)])
+
+    (checked,) = verify(version)
+
+    assert checked.fault.startswith(fault)
+    assert bool(checked.fault) == bool(fault)
+    assert checked.recall == recall
+
+
+@pytest.mark.parametrize(
     ("given", "fault"),
     [
         ([[1, 2], [3, 4], [np.nan, EMPTY]], ""),
@@ -198,3 +226,48 @@ def test_damaged_requests_are_refused(bundle: Bundle) -> None:
 
     with pytest.raises(UserError, match=r"tfrec_verification_requests: damaged; export"):
         verify(version)
+
+
+@pytest.mark.parametrize(("tolerance", "right"), [(0.02, True), (0.01, False)])
+def test_stored_tolerance_says_how_far_off_scores_and_lists_may_be(
+    bundle: Bundle, tolerance: float, right: bool
+) -> None:
+    """The first list's score is 1/80 off; the second lacks an item that scores 1/90 more."""
+    expected = np.array([[4.0, 3.0, 2.0, 1.0, EMPTY], [9.0, 8.0, 7.9, 7.0, 7.0]], np.float32)
+    answer = lists([["a", "b"], ["d", "b"]], [[4.05, 3], [9, 7.9]])
+    version = bundle(recommend=answer)
+    one = stored(scores=expected)._replace(tolerance=tolerance)
+    write_requests(version, "shop", [one])
+
+    (checked,) = verify(version)
+
+    assert checked.difference == pytest.approx(0.05 / 4, rel=1e-4)
+    assert checked.recall == (1.0 if right else 0.75)
+    assert (checked.fault == "") == right
+    assert right or checked.fault.endswith("expected value; 0.01 is allowed")
+
+
+def test_items_change_places_only_where_their_scores_are_as_near_as_those_found(
+    bundle: Bundle,
+) -> None:
+    """The scores are exact; the second list lacks an item that scores a ninth more."""
+    version = bundle(recommend=lists([["a", "b"], ["d", "b"]], [[4, 3], [9, 7]]))
+    write_requests(version, "shop", [stored()._replace(tolerance=0.2)])
+
+    (checked,) = verify(version)
+
+    assert checked.recall == 0.75
+    assert "0.7500 of the expected items" in checked.fault
+
+
+def test_embedding_may_be_off_by_the_stored_tolerance(bundle: Bundle) -> None:
+    version = bundle(embed_query={"embedding": [[1.0, 2.04]]})
+    inputs = {EXCLUDE: np.empty([1, 0], object)}
+    expected = {"embedding": np.array([[1.0, 2.0]], np.float32)}
+    found = []
+    for tolerance in (0.05, 0.005):
+        write_requests(version, "shop", [StoredRequest(EMBED, inputs, expected, tolerance)])
+        found.append(verify(version)[0].fault)
+
+    assert found[0] == ""
+    assert found[1].endswith("by 0.02 of its largest expected value; 0.005 is allowed")

@@ -3,7 +3,9 @@
 import json
 import time
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -11,6 +13,11 @@ from rich.table import Table
 
 from tfrec.cli import overrides
 from tfrec.errors import UserError
+
+if TYPE_CHECKING:  # which brings TensorFlow along
+    from tfrec.stages.recommender import Explanation
+
+_PARTS = 3
 
 
 @click.command(context_settings=overrides.OPEN)
@@ -32,6 +39,7 @@ from tfrec.errors import UserError
 @click.option("--least", multiple=True, metavar="NUMBER=VALUE", help="Items of at least that.")
 @click.option("--most", multiple=True, metavar="NUMBER=VALUE", help="Items of at most that.")
 @click.option("--new-items", type=click.IntRange(min=0), default=0, help="At least so many new.")
+@click.option("--explain", is_flag=True, help="Say why, of each item.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("features", nargs=-1, type=click.UNPROCESSED, metavar="[--FEATURE VALUE]...")
 def query(
@@ -44,6 +52,7 @@ def query(
     least: tuple[str, ...],
     most: tuple[str, ...],
     new_items: int,
+    explain: bool,
     as_json: bool,
     features: tuple[str, ...],
 ) -> None:
@@ -61,6 +70,7 @@ def query(
       tfrec query films --viewer 17 --genres Drama,Comedy --age 35.5
       tfrec query goes_together --product_id 1029743
       tfrec query shop --customer 17 --only department=food,drink --most price=9.50 --new-items 2
+      tfrec query complete_journey --household_id 2375 --explain
     """
     values = overrides.parse(features)
     from tfrec.serving.client import Client
@@ -76,21 +86,38 @@ def query(
     data = Artifact(prepared or Path("runs", name, "prepare"))
     with Client(server) as client:
         recommender = Recommender.connect(client, name, data)
+        given = recommender.parse(values)
         question = recommender.question(
-            recommender.parse(values), k, exclude, None, wanted if wanted != Wanted() else None
+            given, k, exclude, None, wanted if wanted != Wanted() else None
         )
         started = time.perf_counter()
         items = recommender.answer(question)
         milliseconds = (time.perf_counter() - started) * 1000
+        ids = [item.id for item in items]
+        why = recommender.explain(ids, None, **given) if explain else []
+        names = recommender.names([item for one in why for item in one.history])
     if len(items) < k:
         click.echo(f"{len(items)} of {k}: no other item passes", err=True)
     if as_json:
-        click.echo(json.dumps([item._asdict() for item in items]))
+        told = [item._asdict() for item in items]
+        for item, one in zip(told, why, strict=False):
+            item["explanation"] = one._asdict()
+        click.echo(json.dumps(told))
         return
     table = Table("#", "id", "name", "score", title=f"{server}, {milliseconds:.1f} ms")
-    for place, item in enumerate(items, 1):
-        table.add_row(str(place), item.id, item.name, f"{item.score:.4f}")
+    if explain:
+        table.add_column("why")
+        table.add_column("what adds to the score")
+    for place, (listed, one) in enumerate(zip_longest(items, why), 1):
+        because = [one.in_words(names), _parts(one)] if one else []
+        table.add_row(str(place), listed.id, listed.name, f"{listed.score:.4f}", *because)
     Console().print(table)
+
+
+def _parts(explanation: "Explanation") -> str:
+    """What adds or takes most, of those that do something."""
+    parts = sorted(explanation.features.items(), key=lambda part: -abs(part[1]))
+    return ", ".join(f"{name} {value:+.2f}" for name, value in parts[:_PARTS] if value)
 
 
 def _pairs(option: str, given: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -165,6 +165,24 @@ def show_metrics(experiment: "Experiment") -> None:
     Console().print(files, highlight=False, soft_wrap=True)
 
 
+def show_change(experiment: "Experiment") -> None:
+    """Prints what fewer bytes change, where a bundle keeps its weights so: a row per metric."""
+    summary = experiment.bundle.manifest.summary
+    sizes, precision = summary.get("model_bytes"), experiment.config.serving.precision
+    if not sizes:
+        return
+    for name, metrics in summary["metric_change"].items():
+        title = f"Test window, slice {name}: weights of {precision} instead of float32"
+        table = Table("metric", "float32", precision, "difference", "95 % interval", title=title)
+        for metric, found in metrics.items():
+            ends = f"{found['low']:+.5f} to {found['high']:+.5f}"
+            figures = _figure(found["trained"]), _figure(found["quantised"])
+            table.add_row(metric, *figures, f"{found['difference']:+.5f}", ends)
+        Console().print(table)
+    before, after = (sizes[which] / 1e6 for which in ("trained", "quantised"))
+    Console().print(f"model: {before:.1f} MB in float32, {after:.1f} MB in {precision}")
+
+
 def _show_predictions(predictions: Mapping[str, Mapping[str, float]]) -> None:
     for task, values in predictions.items():
         examples = int(values["examples"])

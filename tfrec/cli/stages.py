@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from tfrec.cli import overrides
-from tfrec.cli.reporter import ConsoleReporter, show_metrics, show_stages
+from tfrec.cli.reporter import ConsoleReporter, show_change, show_metrics, show_stages
 from tfrec.errors import UserError
 
 _STAGES = {
@@ -106,6 +106,7 @@ def _run(experiment: Any) -> None:
         version = experiment.run(reporter)
     show_stages(experiment)
     show_metrics(experiment)
+    show_change(experiment)
     click.echo(f"serving: {version}")
 
 
@@ -117,6 +118,8 @@ def _run_stage(name: str, experiment: Any) -> None:
         made = STAGES[name](experiment, reporter)
     if name == "evaluate":
         show_metrics(experiment)
+    if name == "export":
+        show_change(experiment)
     click.echo(f"{name}: {getattr(made, 'path', made)}")
 
 

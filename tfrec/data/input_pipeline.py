@@ -60,6 +60,7 @@ def read_shuffled(
     share: tuple[int, int | tf.Tensor] = (1, 0),
     labels: Sequence[str] = (),
     kind: ExampleKind = "events",
+    taught: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Reads examples for ever, each once an epoch and each epoch in a new order.
 
@@ -83,6 +84,7 @@ def read_shuffled(
       share: number of readers and which of them this is, to read only that reader's files; they
         must fill a batch. A reader's `start` and epochs are counted in its own batches.
       labels: columns of labels to read, where the examples have some.
+      taught: columns of a teacher's predictions to read, where the examples have some.
       kind: of the Examples. A batch of `batch_size` lists has a row for each of their items.
 
     Returns:
@@ -109,7 +111,7 @@ def read_shuffled(
 
     # Repeating the files instead would let interleave mix the end of an epoch with the next one.
     epochs = tf.data.Dataset.counter(first_epoch)
-    return _parsed(epochs.flat_map(read_epoch), spec, weight, labels, kind)
+    return _parsed(epochs.flat_map(read_epoch), spec, weight, labels, kind, taught)
 
 
 def read_serialized(folder: Path, batch_size: int = 8192) -> tf.data.Dataset:
@@ -124,12 +126,13 @@ def _parsed(
     weight: Weight | None,
     labels: Sequence[str] = (),
     kind: ExampleKind = "events",
+    taught: Sequence[str] = (),
 ) -> tf.data.Dataset:
     if kind == "pairs":
         spec = pair_features(spec)
     features = parsing_spec(spec, list(spec.root))
     features |= dict.fromkeys((TIME, REPEAT, *labels), features[ITEM_ROW])
-    features[WEIGHT] = tf.io.FixedLenFeature([], tf.float32)
+    features |= dict.fromkeys((WEIGHT, *taught), tf.io.FixedLenFeature([], tf.float32))
     weights = spec.of_role("weight")
 
     def parse(examples: tf.Tensor) -> Batch:

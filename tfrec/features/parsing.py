@@ -51,6 +51,11 @@ def pair_features(spec: FeatureSpec) -> FeatureSpec:
     return FeatureSpec.model_construct(root={**targets, **sources, **weights})
 
 
+def taught(task: str) -> str:
+    """Names the column that holds what a teacher predicts of a task: float32."""
+    return f"_taught_{task}"
+
+
 def task_label(task: str) -> str:
     """Names the column of a labelled Example that holds the label of one of several tasks."""
     return f"{LABEL}_{task}"

@@ -123,6 +123,12 @@ class MatrixFactorization(RetrievalTemplate):
             return vectors
         return tf.concat([vectors[:, :-1], tf.ones_like(vectors[:, -1:])], -1)
 
+    @property
+    def is_linear(self) -> bool:
+        """See the base class; a subclass may make vectors in another way."""
+        own, pools = type(self).query_vectors, type(self).pools
+        return own is MatrixFactorization.query_vectors and pools is Template.pools
+
     def item_vectors(self, embedded: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """The sum of the items' embeddings."""
         return _sum([embedded[name] for name in self.item_features])

@@ -1,7 +1,7 @@
 """What templates have in common that predict what becomes of an item that is shown."""
 
 import abc
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Protocol
 
 import tensorflow as tf
 import tf_keras
@@ -10,13 +10,26 @@ from pydantic import Field, model_validator
 from tfrec.data.prepared import ExampleKind
 from tfrec.embeddings.features import Features
 from tfrec.errors import UserError
-from tfrec.features.parsing import LABEL
+from tfrec.features.parsing import LABEL, taught
+from tfrec.losses import distillation
 from tfrec.models.base import ModelInputs, Template, select
 from tfrec.models.label_losses import LISTWISE, LabelLoss, label_losses
 from tfrec.models.uniform_negatives import with_negatives
 
 TAKEN = "taken"
 """The task of a ranker that learns from labelled Examples: whether the item is taken."""
+
+
+class Taught(Protocol):
+    """How much is learned of a teacher; see `training.config.Teacher`."""
+
+    @property
+    def weight(self) -> float:
+        """The teacher's share of the loss."""
+
+    @property
+    def temperature(self) -> float:
+        """Divides logits before they are compared."""
 
 
 class RankingTemplate(Template):
@@ -34,7 +47,12 @@ class RankingTemplate(Template):
     Attributes:
       tasks: task -> the column that it predicts.
       link: what makes a prediction of a head's output.
+      teacher: how much is learned of a teacher, where training Examples hold its predictions.
+      can_be_taught: whether it learns from a teacher.
     """
+
+    can_be_taught: ClassVar[bool] = True
+    teacher: Taught | None = None
 
     class Settings(Template.Settings):
         """The template's own keys of the `model` section.
@@ -135,7 +153,11 @@ class RankingTemplate(Template):
         Returns:
           Task -> `[batch]` float32: probabilities, or numbers like those of the label.
         """
-        outputs = self.head_outputs(features)
+        return self.predictions(self.embed(features))
+
+    def predictions(self, embedded: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Does what `rank` does, from what `embed` returns."""
+        outputs = self.outputs_of(embedded)
         if self.link == "identity":
             return outputs
         return {task: tf.sigmoid(output) for task, output in outputs.items()}
@@ -151,7 +173,13 @@ class RankingTemplate(Template):
 
     def head_outputs(self, features: Features, training: bool = False) -> dict[str, tf.Tensor]:
         """What the heads say, before the link: task -> `[batch]`."""
-        shared = self._interaction(self.embed(features, training), training=training)
+        return self.outputs_of(self.embed(features, training), training)
+
+    def outputs_of(
+        self, embedded: dict[str, tf.Tensor], training: bool = False
+    ) -> dict[str, tf.Tensor]:
+        """Does what `head_outputs` does, from what `embed` returns."""
+        shared = self._interaction(embedded, training=training)
         return {task: head(shared)[:, 0] for task, head in self._heads.items()}
 
     def example_losses(self, inputs: Features, training: bool = False) -> tf.Tensor:
@@ -169,10 +197,26 @@ class RankingTemplate(Template):
         """The loss of each row of features and labels, `[batch]`."""
         return tf.add_n(
             [
-                self.task_losses(inputs[self.tasks[task]], output, inputs)
+                self.learned_losses(task, output, inputs, training)
                 for task, output in self.head_outputs(inputs, training).items()
             ]
         )
+
+    def learned_losses(
+        self, task: str, outputs: tf.Tensor, inputs: Features, training: bool
+    ) -> tf.Tensor:
+        """The loss of one task for each example, `[batch]`, from its labels and its teacher."""
+        own = self.task_losses(inputs[self.tasks[task]], outputs, inputs)
+        teacher = self.teacher
+        if teacher is None or not training:
+            return own
+        answers = inputs[taught(task)]
+        against = (
+            tf.math.squared_difference(answers, outputs)
+            if self.link == "identity"
+            else distillation(outputs, answers, teacher.temperature)
+        )
+        return (1 - teacher.weight) * own + teacher.weight * against
 
     def task_losses(self, labels: tf.Tensor, outputs: tf.Tensor, inputs: Features) -> tf.Tensor:
         """The loss of one task for each example, `[batch]`, from what its head says."""

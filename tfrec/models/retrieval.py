@@ -138,7 +138,16 @@ class RetrievalTemplate(Template):
 
     def embed_query(self, features: Features) -> tf.Tensor:
         """Maps transformed features of roles user and context to `[batch, embedding_dim]`."""
-        return self.query_vectors(self.embedding(select(features, self.query_features)))
+        return self.query_vectors(self.embedded_query(features))
+
+    def embedded_query(self, features: Features) -> dict[str, tf.Tensor]:
+        """Embeds those transformed features that `query_vectors` takes."""
+        return self.embedding(select(features, self.query_features))
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether a query's vector is a linear function of its features' embedded values."""
+        return False
 
     def embed_item(self, features: Features) -> tf.Tensor:
         """Maps transformed features of role item to `[batch, embedding_dim]`."""

@@ -139,9 +139,9 @@ class Sequential(RetrievalTemplate):
         """The rows of the item's table."""
         return tf.cast(embedded[self.item], tf.float32)
 
-    def embed_query(self, features: Features) -> tf.Tensor:
-        """Maps histories to `[batch, embedding_dim]`; other features may be left out."""
-        return self.query_vectors(self.embedding({self.sequence: features[self.sequence]}))
+    def embedded_query(self, features: Features) -> dict[str, tf.Tensor]:
+        """Embeds histories; other features may be left out."""
+        return self.embedding({self.sequence: features[self.sequence]})
 
     def embed_item(self, features: Features) -> tf.Tensor:
         """Maps items to `[batch, embedding_dim]`; features but the id may be left out."""

@@ -1,44 +1,63 @@
 """A trained template as a SavedModel: raw features in, the transform graph inside."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from tfrec.embeddings.features import Features
 from tfrec.features.parsing import parsing_spec
 from tfrec.features.signature import raw_inputs, sparse_inputs
-from tfrec.models.base import Template
+from tfrec.models.base import Template, select
 from tfrec.models.catalogue_features import CatalogueFeatures, row_table
 from tfrec.models.closed_form import ClosedForm
+from tfrec.models.explanations import (
+    answer,
+    explain_history,
+    explain_ranking,
+    explain_retrieval,
+    explain_sequential,
+)
 from tfrec.models.ranking import RankingTemplate
 from tfrec.models.retrieval import RetrievalTemplate
+from tfrec.models.sequential import Sequential
 
 EMBEDDING, SCORES, ITEMS = "embedding", "scores", "items"
 EMBED_QUERY, EMBED_ITEM = "embed_query", "embed_item"
 SCORE_CATALOGUE, RANK = "score_catalogue", "rank"
+RANK_FEATURES, PLACES = "rank_features", "places"
+EXPLAIN = "explain"
+EXPLAIN_VECTORS, VECTORS = "explain_vectors", "vectors"
+EXPLAIN_FEATURES, KNOWN, WEIGHTS = "explain_features", "known", "weights"
 _EXAMPLES = tf.TensorSpec([None], tf.string, "examples")
 
 
 def save_retrieval_model(
-    model: RetrievalTemplate, transform: tft.TFTransformOutput, path: Path
+    model: RetrievalTemplate, transform: tft.TFTransformOutput, path: Path, item: str = ""
 ) -> None:
     """Saves a trained template so that later stages need neither its class nor the transform.
 
-    Raw features are as `raw_inputs` describes them. The signatures all return `embedding`, float32
+    Raw features are as `raw_inputs` describes them. These signatures return `embedding`, float32
     `[batch, dim]`:
       - `embed_query` takes the raw features of roles user and context;
       - `embed_item` takes the raw features of role item;
       - `embed_item_examples` takes `examples`, serialised transformed Examples of items.
 
+    One more, `explain_vectors`, takes what `embed_query` takes, `items`, strings `[batch, n]`, and
+    `vectors`, float32 `[batch, n, dim]`: those of the items, NaN for an unknown one. It returns
+    what `answer` of `explanations` says.
+
     Args:
       model: a trained template.
       transform: the fitted transform.
       path: directory to write.
+      item: the feature that holds the items' ids; without it no history is explained by its items.
     """
     layer = transform.transform_features_layer()
-    _save(model, layer, _retrieval(model, layer), path)
+    _save(model, layer, _retrieval(model, layer, item), path)
 
 
 def save_ranking_model(
@@ -46,6 +65,7 @@ def save_ranking_model(
     transform: tft.TFTransformOutput,
     catalogue: CatalogueFeatures,
     path: Path,
+    item: str = "",
 ) -> None:
     """Saves a trained template so that later stages need neither its class nor the transform.
 
@@ -53,29 +73,39 @@ def save_ranking_model(
       - `rank` takes the raw features of roles user and context, and `items`, strings `[batch, n]`:
         ids of the catalogue. It returns the prediction of each task, float32 `[batch, n]`, NaN for
         an unknown id;
+      - `rank_features` ranks items of any catalogue: it takes the raw features of all roles, those
+        of items for each of some, and `places`, int32 `[batch, n]`: which of these to rank. It
+        returns what `rank` does;
       - `rank_examples` takes `examples`, serialised transformed Examples, and returns the
         prediction of each task, `[batch]`;
       - `score_catalogue` takes what `rank` takes but `items`, and returns `scores`, float32
-        `[batch, items]`: predictions of the first task for all of the catalogue.
+        `[batch, items]`: predictions of the first task for all of the catalogue;
+      - `explain` takes what `rank` takes, and returns what `answer` of `explanations` says of the
+        first task;
+      - `explain_features` does so for items of any catalogue: it takes what `rank_features` takes,
+        `items`, strings `[batch, n]`, their ids, `known`, bool `[batch, n]`, and `weights`, float32
+        `[tasks]`, of the tasks in alphabetical order, whose weighted sum it explains.
 
     Args:
       model: a trained template.
       transform: the fitted transform.
       catalogue: the items that can be ranked.
       path: directory to write.
+      item: the feature that holds the items' ids; without it no history is explained by its items.
     """
     layer = transform.transform_features_layer()
-    _save(model, layer, _ranking(model, layer, catalogue), path, catalogue)
+    _save(model, layer, _ranking(model, layer, catalogue, item), path, catalogue)
 
 
 def save_fitted_model(
     model: ClosedForm, history: str, ids: Sequence[str] | np.ndarray, path: Path
 ) -> None:
-    """Saves a fitted model with the signature `score_catalogue`.
+    """Saves a fitted model with the signatures `score_catalogue` and `explain`.
 
-    It takes one raw feature, `history`: strings `[batch, n]`, the ids of items a shopper chose
-    before, filled up with empty strings; unknown ids are passed over. It returns `scores`, float32
-    `[batch, items]`.
+    `score_catalogue` takes one raw feature, `history`: strings `[batch, n]`, the ids of items a
+    shopper chose before, filled up with empty strings; unknown ids are passed over. It returns
+    `scores`, float32 `[batch, items]`. `explain` takes `items` besides, strings `[batch, n]`, and
+    returns what `answer` of `explanations` says.
 
     Args:
       model: a fitted model.
@@ -92,7 +122,17 @@ def save_fitted_model(
     def score_catalogue(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {SCORES: module.scorer(module.rows.lookup(inputs[history]))}
 
-    tf.saved_model.save(module, str(path), signatures={SCORE_CATALOGUE: score_catalogue})
+    ids_of = tf.TensorSpec([None, None], tf.string, ITEMS)
+
+    @tf.function(autograph=False, input_signature=[{**raw, ITEMS: ids_of}])
+    def explain(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        chosen, items = inputs[history], inputs[ITEMS]
+        places, rows = module.rows.lookup(chosen), module.rows.lookup(items)
+        parts = explain_history(module.scorer, history, chosen, places, tf.maximum(rows, 0))
+        return answer(parts, items, rows >= 0)
+
+    signatures = {SCORE_CATALOGUE: score_catalogue, EXPLAIN: explain}
+    tf.saved_model.save(module, str(path), signatures=signatures)
 
 
 def _save(
@@ -112,11 +152,16 @@ def _save(
 
 
 def _retrieval(
-    model: RetrievalTemplate, layer: tf.Module
+    model: RetrievalTemplate, layer: tf.Module, item: str
 ) -> list[tf.types.experimental.PolymorphicFunction]:
     parsing = parsing_spec(model.spec, model.item_features)
+    queries = raw_inputs(model.spec, model.query_features)
+    pairs = {
+        ITEMS: tf.TensorSpec([None, None], tf.string, ITEMS),
+        VECTORS: tf.TensorSpec([None, None, model.embedding_dim], tf.float32, VECTORS),
+    }
 
-    @tf.function(autograph=False, input_signature=[raw_inputs(model.spec, model.query_features)])
+    @tf.function(autograph=False, input_signature=[queries])
     def embed_query(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {EMBEDDING: model.embed_query(_transform(layer, features))}
 
@@ -128,33 +173,70 @@ def _retrieval(
     def embed_item_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return {EMBEDDING: model.embed_item(tf.io.parse_example(examples, parsing))}
 
-    return [embed_query, embed_item, embed_item_examples]
+    @tf.function(autograph=False, input_signature=[{**queries, **pairs}])
+    def explain_vectors(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        raw = dict(inputs)
+        items, vectors = raw.pop(ITEMS), raw.pop(VECTORS)
+        known = tf.reduce_all(tf.math.is_finite(vectors), -1)
+        vectors = tf.where(known[..., tf.newaxis], vectors, 0.0)
+        transform = partial(_transform, layer)
+        if isinstance(model, Sequential):
+            parts = explain_sequential(model, transform, raw, vectors)
+        else:
+            parts = explain_retrieval(model, transform, item, raw, vectors)
+        return answer(parts, items, known)
+
+    return [embed_query, embed_item, embed_item_examples, explain_vectors]
 
 
 def _ranking(
-    model: RankingTemplate, layer: tf.Module, catalogue: CatalogueFeatures
+    model: RankingTemplate, layer: tf.Module, catalogue: CatalogueFeatures, item: str
 ) -> list[tf.types.experimental.PolymorphicFunction]:
     parsing = parsing_spec(model.spec, [*model.query_features, *model.item_features])
     queries = raw_inputs(model.spec, model.query_features)
+    items = raw_inputs(model.spec, model.item_features)
     ids = tf.TensorSpec([None, None], tf.string, ITEMS)
+    some = tf.TensorSpec([None, None], tf.int32, PLACES)
+    of_any_items = {
+        ITEMS: ids,
+        PLACES: some,
+        KNOWN: tf.TensorSpec([None, None], tf.bool, KNOWN),
+        WEIGHTS: tf.TensorSpec([None], tf.float32, WEIGHTS),
+    }
+    transform = partial(_transform, layer)
 
-    def rank_rows(raw: dict[str, tf.Tensor], rows: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Ranks items, `[batch, n]` rows of the catalogue, each for its query."""
-        query = _transform(layer, raw)
+    def rank_rows(
+        raw: dict[str, tf.Tensor], rows: tf.Tensor, items: Callable[[tf.Tensor], Features]
+    ) -> dict[str, tf.Tensor]:
+        """Ranks `[batch, n]` rows, of which `items` tells the features, each for its query."""
+        query = transform(raw)
         owner = tf.repeat(tf.range(tf.shape(rows)[0]), tf.shape(rows)[1])
         features = {name: tf.gather(query[name], owner) for name in model.query_features}
-        features |= catalogue(tf.reshape(rows, [-1]))
+        features |= items(tf.reshape(rows, [-1]))
         return {
             task: tf.reshape(prediction, tf.shape(rows))
             for task, prediction in model.rank(features).items()
         }
 
+    def features_of_items(inputs: dict[str, tf.Tensor]) -> Callable[[tf.Tensor], Features]:
+        """Tells the features of places among items whose raw ones are given."""
+        columns = transform(dict(select(inputs, model.item_features)))
+        return lambda places: {n: tf.gather(columns[n], places) for n in model.item_features}
+
+    def first(predictions: dict[str, tf.Tensor]) -> tf.Tensor:
+        return next(iter(predictions.values()))
+
     @tf.function(autograph=False, input_signature=[{**queries, ITEMS: ids}])
     def rank(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         raw = dict(inputs)
         rows = catalogue.rows(raw.pop(ITEMS))
-        predictions = rank_rows(raw, tf.maximum(rows, 0))
+        predictions = rank_rows(raw, tf.maximum(rows, 0), catalogue)
         return {task: tf.where(rows < 0, np.nan, p) for task, p in predictions.items()}
+
+    @tf.function(autograph=False, input_signature=[{**queries, **items, PLACES: some}])
+    def rank_features(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        at = features_of_items(inputs)
+        return rank_rows(dict(select(inputs, model.query_features)), inputs[PLACES], at)
 
     @tf.function(autograph=False, input_signature=[_EXAMPLES])
     def rank_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -164,9 +246,28 @@ def _ranking(
     def score_catalogue(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         batch = tf.shape(next(iter(raw.values())))[0]
         every = tf.tile(tf.range(catalogue.items)[tf.newaxis], [batch, 1])
-        return {SCORES: next(iter(rank_rows(raw, every).values()))}
+        return {SCORES: next(iter(rank_rows(raw, every, catalogue).values()))}
 
-    return [rank, rank_examples, score_catalogue]
+    @tf.function(autograph=False, input_signature=[{**queries, ITEMS: ids}])
+    def explain(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        raw = dict(inputs)
+        asked = raw.pop(ITEMS)
+        rows = catalogue.rows(asked)
+        known, rows = rows >= 0, tf.maximum(rows, 0)
+        parts = explain_ranking(model, transform, item, raw, rows, catalogue, first)
+        return answer(parts, asked, known)
+
+    @tf.function(autograph=False, input_signature=[{**queries, **items, **of_any_items}])
+    def explain_features(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        def weighted(predictions: dict[str, tf.Tensor]) -> tf.Tensor:
+            tasks = [predictions[task] for task in sorted(predictions)]
+            return tf.tensordot(inputs[WEIGHTS], tf.stack(tasks), 1)
+
+        raw, at = dict(select(inputs, model.query_features)), features_of_items(inputs)
+        parts = explain_ranking(model, transform, item, raw, inputs[PLACES], at, weighted)
+        return answer(parts, inputs[ITEMS], inputs[KNOWN])
+
+    return [rank, rank_features, rank_examples, score_catalogue, explain, explain_features]
 
 
 def _transform(

@@ -1,6 +1,6 @@
 """What a promotion changes: the outcome with it, without it, and the difference."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import tensorflow as tf
 import tf_keras
@@ -50,6 +50,7 @@ class Uplift(DNN):
         tower: tuple[int, ...] = (32,)
 
     settings: Settings
+    can_be_taught: ClassVar[bool] = False
 
     def __init__(self, inputs: ModelInputs, settings: Settings) -> None:
         """Makes the tables and the networks.
@@ -85,13 +86,13 @@ class Uplift(DNN):
         hidden = mlp(self.settings.tower, dropout=self.settings.dropout).layers
         return tf_keras.Sequential([*hidden, output], name=arm)
 
-    def rank(self, features: Features) -> dict[str, tf.Tensor]:
+    def predictions(self, embedded: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Predicts the outcome of both arms; see the base class.
 
         Returns:
           `uplift`, which orders the catalogue, `treated` and `control`, each `[batch]` float32.
         """
-        arms = super().rank(features)
+        arms = super().predictions(embedded)
         return {UPLIFT: arms[TREATED] - arms[CONTROL], **arms}
 
     def example_losses(self, inputs: Features, training: bool = False) -> tf.Tensor:

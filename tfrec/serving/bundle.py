@@ -3,9 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from tfrec.models.signatures import EMBED_ITEM, EMBED_QUERY, RANK, SCORE_CATALOGUE
+from tfrec.models.signatures import (
+    EMBED_ITEM,
+    EMBED_QUERY,
+    EXPLAIN,
+    EXPLAIN_VECTORS,
+    RANK,
+    SCORE_CATALOGUE,
+    VECTORS,
+)
 from tfrec.retrieval.filters import NEW_ITEMS, ItemFilter, with_new
 from tfrec.retrieval.fixed import FixedIndex
 from tfrec.retrieval.index import NO_ITEM, best, marked
@@ -28,8 +37,9 @@ from tfrec.serving.names import (
     SCORES,
     K,
 )
+from tfrec.serving.ranker import Ranker
 
-_OWN = (EMBED_QUERY, EMBED_ITEM, SCORE_CATALOGUE, RANK)
+_OWN = (EMBED_QUERY, EMBED_ITEM, SCORE_CATALOGUE, RANK, EXPLAIN)
 
 Tensors = Mapping[str, tf.Tensor]
 Lists = tuple[tf.Tensor, tf.Tensor]
@@ -48,15 +58,19 @@ class Bundle(tf.Module):
         reranker: Reranker | None = None,
         item_feature: str = "",
         slots: int = 0,
+        ranker: Ranker | None = None,
     ) -> None:
         """Takes the parts; see `export_bundle`."""
         super().__init__()
         self._model, self._filter, self._reranker = model, item_filter, reranker
+        self._ranker = ranker
         self._default_k = min(default_k, len(ids))
         self._item_feature = item_feature
         own = {name: model.signatures[name] for name in _OWN if name in model.signatures}
         self._own: dict[str, Any] = own
         self._ask = own.get(EMBED_QUERY) or own[SCORE_CATALOGUE]
+        explain = model.signatures.get(EXPLAIN_VECTORS) if hasattr(index, "vectors_of") else None
+        self._explain_vectors = explain
         if slots:
             (vectors,) = self._ask.structured_outputs.values()
             self._index = LiveIndex(index, ids, vectors.shape[-1], slots)
@@ -72,6 +86,13 @@ class Bundle(tf.Module):
         if self._filter is not None:
             new_items = tf.TensorSpec([], tf.int32, NEW_ITEMS)
             inputs[FILTERED] = {**asked, NEW_ITEMS: new_items, **self._filter.inputs()}
+        if self._ranker is not None:
+            inputs[RANK] = self._ranker.inputs()
+        if self._ranker is not None and self._ranker.can_explain:
+            inputs[EXPLAIN] = self._ranker.inputs()
+        elif self._ranker is None and self._explain_vectors is not None:
+            inputs[EXPLAIN] = dict(self._explain_vectors.structured_input_signature[1])
+            inputs[EXPLAIN].pop(VECTORS)
         if EMBED_QUERY in self._own:
             inputs[MEASURE_RECALL] = {**features, K: k}
         if isinstance(self._index, LiveIndex):
@@ -87,6 +108,8 @@ class Bundle(tf.Module):
             DEFAULT: self._recommend_by_default,
             RECOMMEND: self._recommend,
             FILTERED: self._recommend_filtered,
+            RANK: self._rank,
+            EXPLAIN: self._explain,
             MEASURE_RECALL: self._measure_recall,
             PUT_ITEMS: self._put,
             REMOVE_ITEMS: self._remove,
@@ -95,7 +118,7 @@ class Bundle(tf.Module):
             name: tf.function(computes[name], input_signature=[specs], autograph=False)
             for name, specs in self.inputs().items()
         }
-        return {**made, **self._own}
+        return {**self._own, **made}
 
     def _recommend(self, inputs: Tensors) -> dict[str, tf.Tensor]:
         moment = self._index.now()
@@ -103,7 +126,9 @@ class Bundle(tf.Module):
             queries, k, exclude = self._asked(inputs, moment)
 
             def search(n: tf.Tensor) -> Lists:
-                return self._index.search(queries, n, exclude, moment)
+                return self._ranked(
+                    lambda n: self._index.search(queries, n, exclude, moment), inputs, n
+                )
 
             return self._named(*self._listed(search, inputs, k, exclude, moment))
 
@@ -119,7 +144,9 @@ class Bundle(tf.Module):
             allowed &= ~marked(exclude, self._index.items + self._index.slots)
 
             def search(n: tf.Tensor, among: tf.Tensor = allowed) -> Lists:
-                return self._index.search_allowed(queries, n, among, moment)
+                return self._ranked(
+                    lambda n: self._index.search_allowed(queries, n, among, moment), raw, n
+                )
 
             found = self._listed(search, raw, k, exclude, moment, allowed)
 
@@ -151,6 +178,35 @@ class Bundle(tf.Module):
         with tf.control_dependencies([check]):
             (queries,) = self._ask(**raw).values()
         return queries, k, exclude
+
+    def _ranked(self, find: Callable[[tf.Tensor], Lists], inputs: Tensors, n: tf.Tensor) -> Lists:
+        """The best `n` items: those of the index, or of its candidates by the ranker's scores."""
+        ranker = self._ranker
+        if ranker is None:
+            return find(n)
+        candidates = find(ranker.fetch(n, self._index.items))
+        return ranker(*candidates, n, inputs, self._index.ids)
+
+    def _rank(self, inputs: Tensors) -> dict[str, tf.Tensor]:
+        assert self._ranker is not None
+        moment = self._index.now()
+        with tf.control_dependencies([moment.cells]):
+            cells = self._index.find(inputs[ITEMS], moment)
+            return self._ranker.predict(cells, inputs, self._index.ids)
+
+    def _explain(self, inputs: Tensors) -> dict[str, tf.Tensor]:
+        """Explains the scores that lists are ordered by, before the rules of re-ranking."""
+        moment = self._index.now()
+        with tf.control_dependencies([moment.cells]):
+            cells = self._index.find(inputs[ITEMS], moment)
+            if self._ranker is not None:
+                return self._ranker.explain(cells, inputs, self._index.ids)
+            assert self._explain_vectors is not None
+            flat = tf.reshape(cells, [-1])
+            vectors = self._index.vectors_of(tf.maximum(flat, 0))
+            vectors = tf.where(flat[:, tf.newaxis] < 0, np.nan, vectors)
+            shape = tf.concat([tf.shape(cells), tf.shape(vectors)[1:]], 0)
+            return self._explain_vectors(**inputs, vectors=tf.reshape(vectors, shape))
 
     def _listed(
         self,
@@ -199,9 +255,12 @@ class Bundle(tf.Module):
                 done += self._filter.write(slots, features, cells)
             if self._reranker is not None:
                 done += self._reranker.write(slots, items, features, vectors)
+            if self._ranker is not None:
+                done += self._ranker.write(slots, features)
             return done
 
         refusals = self._filter.refusals(features) if self._filter is not None else []
+        refusals += self._ranker.refusals(features) if self._ranker is not None else []
         with tf.control_dependencies(refusals):
             return {ROOM: self._index.put(tf.identity(items), vectors, write)}
 

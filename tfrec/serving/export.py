@@ -11,6 +11,7 @@ from tfrec.retrieval.filters import ItemFilter
 from tfrec.retrieval.reranking import Reranker
 from tfrec.serving.bundle import Bundle
 from tfrec.serving.live_items import LiveItems
+from tfrec.serving.ranker import Ranker
 from tfrec.serving.warmup import WARMUP_FILE
 
 
@@ -23,6 +24,7 @@ def export_bundle(
     item_filter: ItemFilter | None = None,
     reranker: Reranker | None = None,
     live: LiveItems | None = None,
+    ranker: Ranker | None = None,
 ) -> dict[str, dict[str, tf.TensorSpec]]:
     """Writes a SavedModel with the signatures of a retrieval bundle.
 
@@ -38,6 +40,12 @@ def export_bundle(
       - `measure_recall`, where the index is one of vectors, takes the features and `k`, and returns
         `recall`, float32 `[batch]`: the share of the exact first `k` items that a search finds.
       - `embed_query`, `embed_item` and `rank` are the model's own, where it has them.
+      - `explain` takes the features and `items`, strings `[batch, n]`, and returns what `answer` of
+        `models.explanations` says of their scores, before `reranker`.
+
+    Where there is a ranker, the lists hold the best of the index's candidates by its scores, and
+    `scores` are these. `rank` takes then the ranker's query features and `items`, strings
+    `[batch, n]`; it returns each task's prediction, float32 `[batch, n]`, NaN for an unknown id.
 
     Where items change, there are two more, with which `recommend` answers differently at once:
       - `put_items` takes `items`, strings `[n]`, their ids, and all other raw item features. It
@@ -53,8 +61,9 @@ def export_bundle(
       output: directory to write.
       item_filter: what requests can filter by.
       reranker: makes lists of what the index finds; by default they are what it finds.
-      live: how items change; by default they do not. `item_filter` and `reranker` must have been
-        made with as many slots.
+      live: how items change; by default they do not. `item_filter`, `reranker` and `ranker` must
+        have been made with as many slots.
+      ranker: orders what the index finds, before `reranker`; by default the index's scores do.
 
     Returns:
       What the signatures take by name, but for those of the model itself.
@@ -68,6 +77,7 @@ def export_bundle(
         reranker,
         live.feature if live else "",
         live.slots if live else 0,
+        ranker,
     )
     tf.saved_model.save(
         bundle,

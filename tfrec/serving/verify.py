@@ -20,6 +20,13 @@ VERIFICATION_FILE = Path("assets.extra", "tfrec_verification_requests")
 TOLERANCE = 1e-4
 """The largest difference allowed, as a share of the largest expected value of its request."""
 
+TOLERANCES = {"float32": TOLERANCE, "float16": 0.005, "int8": 0.05}
+"""The same by what a bundle keeps its weights in; they were trained in float32."""
+
+CANDIDATES = "candidates"
+"""Among what is expected of lists that a ranker orders."""
+
+_ALLOWED = "_tolerance"
 _SMALLEST_SCALE = 0.01
 _RECALL_NOISE = 0.02
 
@@ -33,11 +40,15 @@ class StoredRequest(NamedTuple):
       expected: outputs. Of a signature that returns lists, `ids`, `[batch, n]`, the best items of
         all, also those that `exclude` names; `scores`, `[batch, n]`, where the list's are to be the
         same; and `recall`, where it says what share of the exact first items the index finds.
+        With `candidates`, a number, `ids` are in the order of the index, and lists are to be the
+        best, by `scores`, of the first so many that `exclude` does not name.
+      tolerance: the largest difference of a number, as a share of the largest of its request.
     """
 
     signature: str
     inputs: Mapping[str, np.ndarray]
     expected: Mapping[str, np.ndarray]
+    tolerance: float = TOLERANCE
 
 
 class Checked(NamedTuple):
@@ -78,7 +89,8 @@ def write_requests(version: Path, model: str, requests: Iterable[StoredRequest])
             log.request.model_spec.signature_name = stored.signature
             for name, value in stored.inputs.items():
                 log.request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-            for name, value in stored.expected.items():
+            expected = {**stored.expected, _ALLOWED: np.array(stored.tolerance)}
+            for name, value in expected.items():
                 log.response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
             file.write(record.SerializeToString())
 
@@ -86,10 +98,10 @@ def write_requests(version: Path, model: str, requests: Iterable[StoredRequest])
 def verify(version: Path) -> list[Checked]:
     """Replays the stored requests of a version and compares its answers.
 
-    Numbers are to differ by no more than `TOLERANCE`. The scores of a list are compared item by
-    item; an item that is not among those stored must not score higher than the last of them. An
-    excluded item must not come, and none twice. Recall may be 0.02 below what was measured of the
-    index; an item with the score of one that was expected counts as found.
+    Numbers are to differ by no more than the tolerance that is stored with them. The scores of a
+    list are compared item by item; an item that is not among those stored must not score higher
+    than the last of them. An excluded item must not come, and none twice. Recall may be 0.02 below
+    what was measured of the index; an item with the score of one that was expected counts as found.
 
     Args:
       version: its directory.
@@ -128,10 +140,13 @@ def _read_requests(path: Path) -> Iterator[StoredRequest]:
     try:
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             log = prediction_log_pb2.PredictionLog.FromString(record).predict_log
+            expected = {name: from_proto(tensor) for name, tensor in log.response.outputs.items()}
+            tolerance = float(expected.pop(_ALLOWED, TOLERANCE))
             yield StoredRequest(
                 log.request.model_spec.signature_name,
                 {name: from_proto(tensor) for name, tensor in log.request.inputs.items()},
-                {name: from_proto(tensor) for name, tensor in log.response.outputs.items()},
+                expected,
+                tolerance,
             )
     except (tf.errors.DataLossError, DecodeError, ValueError) as error:
         raise UserError(f"{path}: damaged; export the bundle again") from error
@@ -159,7 +174,7 @@ def _check_values(stored: StoredRequest, answer: Mapping[str, np.ndarray]) -> Ch
     each = [_differences(given, stored.expected[name]) for name, given in answer.items()]
     differences = np.max(each, axis=0)
     requests, largest = len(differences), float(differences.max())
-    return Checked(stored.signature, requests, largest, None, _unlike(differences))
+    return Checked(stored.signature, requests, largest, None, _unlike(differences, stored))
 
 
 def _check_lists(stored: StoredRequest, answer: Mapping[str, np.ndarray]) -> Checked:
@@ -173,11 +188,17 @@ def _check_lists(stored: StoredRequest, answer: Mapping[str, np.ndarray]) -> Che
         largest = None
         found = _share(_among(ids, expected).sum(1), (ids != b"").sum(1))
     else:
-        own = _own_scores(ids, answer[SCORES], expected, best)
+        most = None if CANDIDATES in stored.expected else best[:, -1:]
+        own = _own_scores(ids, answer[SCORES], expected, best, most)
         differences = _differences(answer[SCORES], own, _scales(best))
-        largest, fault = float(differences.max()), fault or _unlike(differences)
+        fault = fault or _first(_rises(answer[SCORES]), "the best item does not come first")
+        largest, fault = float(differences.max()), fault or _unlike(differences, stored)
         left = np.where(_among(expected, exclude), -np.inf, best)
-        found = _found(own, -np.sort(-left, axis=1)[:, : ids.shape[1]], _scales(best))
+        left = _candidates(left, stored.expected.get(CANDIDATES))
+        wanted = -np.sort(-left, axis=1)[:, : ids.shape[1]]
+        # Rounded scores change places where they are nearer than both are off.
+        margin = min(stored.tolerance, max(TOLERANCE, 2 * largest))
+        found = _found(own, wanted, margin * _scales(best))
     recall = float(np.nanmean(found)) if np.isfinite(found).any() else 1.0
     fault = fault or _too_few(found, recall, float(stored.expected.get(RECALL, 0.0)))
     return Checked(stored.signature, len(ids), largest, recall, fault)
@@ -189,19 +210,30 @@ def _failed(stored: StoredRequest, fault: str) -> Checked:
 
 
 def _own_scores(
-    ids: np.ndarray, given: np.ndarray, expected: np.ndarray, best: np.ndarray
+    ids: np.ndarray,
+    given: np.ndarray,
+    expected: np.ndarray,
+    best: np.ndarray,
+    most: np.ndarray | None,
 ) -> np.ndarray:
-    """What the items of lists, `[batch, k]`, are to score; `best` are `[batch, n]`, falling."""
+    """What the items of lists, `[batch, k]`, are to score; `best` are `[batch, n]`."""
     same = ids[:, :, np.newaxis] == expected[:, np.newaxis, :]  # [batch, k, n]
     own = np.take_along_axis(best, same.argmax(2), 1)
     # The score of an item that is not stored is unknown, but for what it cannot exceed.
-    return np.where(same.any(2), own, np.minimum(given, best[:, -1:]))
+    return np.where(same.any(2), own, given if most is None else np.minimum(given, most))
 
 
-def _found(own: np.ndarray, wanted: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """Share of the wanted scores that the items of a list reach, whichever they are: `[batch]`."""
+def _candidates(scores: np.ndarray, count: np.ndarray | None) -> np.ndarray:
+    """Of scores in the order of the index, `[batch, n]`, those of its first candidates."""
+    if count is None:
+        return scores
+    return np.where(np.cumsum(np.isfinite(scores), 1) <= count, scores, -np.inf)
+
+
+def _found(own: np.ndarray, wanted: np.ndarray, margins: np.ndarray) -> np.ndarray:
+    """Share of the wanted scores that the items of a list reach, but for a margin: `[batch]`."""
     there = np.isfinite(wanted)
-    least = np.min(wanted, axis=1, initial=np.inf, where=there) - TOLERANCE * scales
+    least = np.min(wanted, axis=1, initial=np.inf, where=there) - margins
     return _share((own >= least[:, np.newaxis]).sum(1), there.sum(1))
 
 
@@ -246,13 +278,17 @@ def _repeated(ids: np.ndarray) -> np.ndarray:
     return ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != b"")).any(1)
 
 
-def _unlike(differences: np.ndarray) -> str:
+def _rises(scores: np.ndarray) -> np.ndarray:
+    return (scores[:, 1:] > scores[:, :-1]).any(1)
+
+
+def _unlike(differences: np.ndarray, stored: StoredRequest) -> str:
     worst = int(differences.argmax())
-    if differences[worst] <= TOLERANCE:
+    if differences[worst] <= stored.tolerance:
         return ""
     return (
         f"request {worst + 1} of {len(differences)} differs the most, by "
-        f"{differences[worst]:.3g} of its largest expected value; {TOLERANCE} is allowed"
+        f"{differences[worst]:.3g} of its largest expected value; {stored.tolerance:g} is allowed"
     )
 
 

@@ -169,6 +169,7 @@ class Experiment:
             self.bundle.path,
             reporter,
             self.config.reranking,
+            self.config.evaluation,
         )
 
     def push(self, reporter: Reporter | None = None) -> Path:
@@ -207,7 +208,7 @@ class Experiment:
         c, parts, target = self.config, (self.prepared, self.trained), self._refreshed.path
         indexed = refresh(c.index, *parts, self.item_index, self._changes, target, reporter)
         target = target.with_name("export")
-        bundle = export(c.serving, *parts, indexed, target, reporter, c.reranking)
+        bundle = export(c.serving, *parts, indexed, target, reporter, c.reranking, c.evaluation)
         return push(bundle, c.serving.root, reporter)
 
     @property

@@ -16,7 +16,28 @@ from tfrec.data.profiles import Profiles, calendar_features
 from tfrec.errors import UserError
 from tfrec.retrieval.filters import LEAST, MOST, NEW_ITEMS, ONLY
 from tfrec.serving.client import Client
-from tfrec.serving.names import EXCLUDE, FILTERED, IDS, RECOMMEND, SCORES, K
+from tfrec.serving.names import (
+    BASELINES,
+    BECAUSE_OF,
+    BECAUSE_YOU_BOUGHT,
+    BUY_AGAIN,
+    EXCLUDE,
+    EXPLAIN,
+    EXPLANATION,
+    FEATURES,
+    FILTERED,
+    HISTORY,
+    HISTORY_METHOD,
+    IDS,
+    ITEMS,
+    OF_FEATURES,
+    OF_HISTORY,
+    REASONS,
+    RECOMMEND,
+    REMAINDER,
+    SCORES,
+    K,
+)
 from tfrec.serving.servable import Servable
 from tfrec.serving.signature import TensorSpec, dtype_name
 from tfrec.stages.artifact import Artifact
@@ -53,6 +74,47 @@ class Recommendation(NamedTuple):
     score: float
 
 
+class Explanation(NamedTuple):
+    """Why an item suits a shopper, or goes with an item.
+
+    Attributes:
+      id: of the item.
+      name: for people; empty for an item that the catalogue lacks.
+      score: that lists are ordered by, before the rules of re-ranking; NaN for an unknown item.
+      reason: a code: `because_you_bought:ID`, `buy_again`, `because_of:FEATURE`, `popular`; empty
+        for an item that is unknown or never recommended.
+      baseline: the item's score for a shopper of whom nothing is known.
+      features: feature -> what it adds to the baseline.
+      history: id of an item of the history -> what it adds, in all its places together.
+      method: how that was found: `exact`, `integrated_gradients`, `leave_one_out` or `none`.
+      remainder: what of the score features leave unexplained.
+    """
+
+    id: str
+    name: str
+    score: float
+    reason: str
+    baseline: float
+    features: dict[str, float]
+    history: dict[str, float]
+    method: str
+    remainder: float
+
+    def in_words(self, names: Mapping[str, str]) -> str:
+        """The reason for people, with how much it adds: `because you bought Whole Milk (+0.41)`.
+
+        Args:
+          names: id of an item of the history -> its name.
+        """
+        code, _, of = self.reason.partition(":")
+        words = code.replace("_", " ")
+        if code == BECAUSE_YOU_BOUGHT:
+            return f"{words} {names.get(of) or of} ({self.history[of]:+.2f})"
+        if code == BECAUSE_OF:
+            return f"{words} {of} ({self.features[of]:+.2f})"
+        return f"{words} ({self.history[self.id]:+.2f})" if code == BUY_AGAIN else words
+
+
 class Recommender:
     """Recommends items to shoppers, or what goes with an item, by a bundle's `recommend`.
 
@@ -78,6 +140,8 @@ class Recommender:
         inputs, filtered = signatures[RECOMMEND], signatures.get(FILTERED, {})
         self._specs = {name: spec for name, spec in inputs.items() if name not in (K, EXCLUDE)}
         self._filters = {name: spec for name, spec in filtered.items() if name not in inputs}
+        explain = signatures.get(EXPLAIN, {})
+        self._explained = {name: spec for name, spec in explain.items() if name != ITEMS}
         self._user_feature = prepared.manifest.summary["user"]
         self._item_feature = prepared.manifest.summary["item"]
         data = PreparedData(prepared.path)
@@ -103,7 +167,8 @@ class Recommender:
                 else value
                 for name, value in inputs.items()
             }
-            return servable.run(servable.signatures[signature], encoded, [IDS, SCORES])
+            outputs = EXPLANATION if signature == EXPLAIN else (IDS, SCORES)
+            return servable.run(servable.signatures[signature], encoded, outputs)
 
         specs = {
             signature: {
@@ -113,7 +178,7 @@ class Recommender:
                 )
                 for name, info in servable.signatures[signature].inputs.items()
             }
-            for signature in (RECOMMEND, FILTERED)
+            for signature in (RECOMMEND, FILTERED, EXPLAIN)
             if signature in servable.signatures
         }
         return cls(predict, specs, Artifact(bundle.prepared))
@@ -203,6 +268,47 @@ class Recommender:
             }
         )
 
+    def explain(
+        self, items: Sequence[str], moment: datetime | None = None, **features: Value
+    ) -> list[Explanation]:
+        """Says why items suit a shopper, or go with an item.
+
+        Args:
+          items: ids, such as those that `recommend` returned.
+          moment: when; see `recommend`.
+          **features: raw features; see `recommend`.
+
+        Returns:
+          One for each item, in their order.
+
+        Raises:
+          UserError: if a feature is unknown or has no such value, or the bundle explains nothing.
+        """
+        if not self._explained:
+            raise UserError(
+                "explain: the bundle has no such signature, for its model or its index is older; "
+                "remove the artefacts of train and index and run again"
+            )
+        question = self._inputs(features, moment, self._explained)
+        asked = np.asarray([list(items)], object).reshape(1, -1)
+        answer = self._predict(EXPLAIN, {**question, ITEMS: asked})
+        names = [_text(name) for name in answer[FEATURES][0]]
+        history = [_text(item) for item in answer[HISTORY][0]]
+        return [
+            Explanation(
+                item,
+                name,
+                float(answer[SCORES][0, place]),
+                _text(answer[REASONS][0, place]),
+                float(answer[BASELINES][0, place]),
+                _summed(names, answer[OF_FEATURES][0, place]),
+                _summed(history, answer[OF_HISTORY][0, place]),
+                _text(answer[HISTORY_METHOD][0]),
+                float(answer[REMAINDER][0, place]),
+            )
+            for place, (item, name) in enumerate(zip(items, self._names(items), strict=True))
+        ]
+
     def question(
         self,
         features: Mapping[str, Value],
@@ -217,26 +323,38 @@ class Recommender:
                 f"k: {k} is not between 1 and {len(self._catalogue)}; ask for at least one item "
                 "and no more than the catalogue holds"
             )
-        unknown = set(features) - set(self._specs)
+        source = features.get(self._item_feature)
+        if source is not None:
+            exclude = [*exclude, str(source)]
+        return {
+            **self._inputs(features, moment, self._specs),
+            K: np.asarray(k, np.int32),
+            EXCLUDE: np.asarray([list(exclude)], object).reshape(1, -1),
+            **(self._conditions(wanted) if wanted else {}),
+        }
+
+    def _inputs(
+        self,
+        features: Mapping[str, Value],
+        moment: datetime | None,
+        specs: Mapping[str, TensorSpec],
+    ) -> dict[str, np.ndarray]:
+        """The raw features that a signature takes, with what a question leaves out."""
+        takes = {**self._specs, **specs}
+        unknown = set(features) - set(takes)
         if unknown:
             raise UserError(
                 f"{', '.join(sorted(unknown))}: no such feature; the model takes "
-                f"{', '.join(sorted(self._specs))}"
+                f"{', '.join(sorted(takes))}"
             )
         source = features.get(self._item_feature)
         if source is None:
             user = str(features.get(self._user_feature, ""))
             known = {**calendar_features(moment), **self._profiles.find(user, moment)}
         else:
-            known, exclude = self._item_features(str(source)), [*exclude, str(source)]
+            known = self._item_features(str(source))
         known |= features
-        inputs = {name: _tensor(name, known.get(name), spec) for name, spec in self._specs.items()}
-        return {
-            **inputs,
-            K: np.asarray(k, np.int32),
-            EXCLUDE: np.asarray([list(exclude)], object).reshape(1, -1),
-            **(self._conditions(wanted) if wanted else {}),
-        }
+        return {name: _tensor(name, known.get(name), spec) for name, spec in specs.items()}
 
     def _conditions(self, wanted: Wanted) -> dict[str, np.ndarray]:
         """What is wanted, as the signature takes it."""
@@ -282,6 +400,10 @@ class Recommender:
     def _ask(self, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         return self._predict(FILTERED if NEW_ITEMS in inputs else RECOMMEND, inputs)
 
+    def names(self, ids: Sequence[str]) -> dict[str, str]:
+        """Names of items for people: id -> name, empty for items that the catalogue lacks."""
+        return dict(zip(ids, self._names(ids), strict=True))
+
     def _names(self, ids: Sequence[str]) -> np.ndarray:
         """Names for people, empty for items that the catalogue lacks."""
         rows = self._catalogue.rows(ids)
@@ -291,6 +413,15 @@ class Recommender:
         """Reads features written as text: the values of a list are joined by commas."""
         lists = {name for name, spec in self._specs.items() if len(spec.shape or ()) == 2}
         return {name: text.split(",") if name in lists else text for name, text in values.items()}
+
+
+def _summed(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
+    """Adds the values of equal names up, and leaves out those without a name."""
+    sums = dict.fromkeys(filter(None, names), 0.0)
+    for name, value in zip(names, values, strict=True):
+        if name:
+            sums[name] += float(value)
+    return sums
 
 
 def _stacked(alone: Sequence[np.ndarray]) -> np.ndarray:

@@ -12,12 +12,14 @@ from tfrec.data.catalogue import Catalogue
 from tfrec.data.config import DataConfig, ImpressionLabels
 from tfrec.data.interaction_reader import read_interactions
 from tfrec.data.prepared import TRAIN, PreparedData, QueryKind
+from tfrec.embeddings.quantised import Precision
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
 from tfrec.features.parsing import LABEL, task_label
 from tfrec.models.base import Template
 from tfrec.models.catalogue_features import CatalogueFeatures
 from tfrec.models.closed_form import ClosedForm
+from tfrec.models.quantised import quantise_model
 from tfrec.models.ranking import RankingTemplate
 from tfrec.models.retrieval import RetrievalTemplate
 from tfrec.models.signatures import save_fitted_model, save_ranking_model, save_retrieval_model
@@ -25,6 +27,7 @@ from tfrec.models.template import ModelConfig, load_template, source_digest
 from tfrec.stages.artifact import Artifact, produce
 from tfrec.stages.plan import plan
 from tfrec.stages.reporter import Reporter
+from tfrec.stages.teacher import remove_taught, write_taught
 from tfrec.training.checkpoints import latest
 from tfrec.training.cluster import run_cluster
 from tfrec.training.config import TrainingConfig
@@ -94,6 +97,8 @@ def train(
         )
         job.example_files(TRAIN)  # refuses what was not prepared, before anything starts
         _check_tasks(job, prepared)
+        if config.teacher:
+            write_taught(job, prepared, reporter)
         file = job.write()
         planned = plan(config, features, prepared, model)
         (directory / "plan.json").write_text(planned.model_dump_json(indent=2))
@@ -103,6 +108,8 @@ def train(
         run_cluster(config, file, directory / "logs", _shown_by(reporter, config), reporter.tasks)
         reporter.step("saving")
         trained = save_model(job, TrainedModel(directory).saved_model)
+        if config.teacher:
+            remove_taught(job)
         return {
             "template": model.template,
             "queries": trained.queries,
@@ -120,6 +127,8 @@ def train(
     inputs = {"prepare": prepared.manifest.id, "template": source_digest(template)}
     if config.warm_start:
         inputs["warm_start"] = _id_of(config.warm_start)
+    if config.teacher:
+        inputs["teacher"] = Artifact(config.teacher.model).manifest.id
     return TrainedModel(produce("train", sections, inputs, output, make, True, resume).path)
 
 
@@ -138,18 +147,21 @@ def _check_tasks(job: TrainingJob, prepared: Artifact) -> None:
             )
 
 
-def save_model(job: TrainingJob, path: Path) -> Template:
+def save_model(job: TrainingJob, path: Path, precision: Precision = "float32") -> Template:
     """Saves what a training left in its last checkpoint, or in its best one if it may stop early.
 
     Args:
       job: the training.
       path: directory of the SavedModel.
+      precision: of its embedding tables and dense layers.
 
     Returns:
       The model, its tables whole in this process.
     """
     model = _restore(job)
-    _save(model, job.data, path)
+    if precision != "float32":
+        quantise_model(model, precision)
+    _save(model, job.data, path, Artifact(job.prepared).manifest.summary["item"])
     return model
 
 
@@ -217,13 +229,13 @@ def _restore(job: TrainingJob) -> Template:
     return model
 
 
-def _save(model: Template, data: PreparedData, path: Path) -> None:
+def _save(model: Template, data: PreparedData, path: Path, item: str) -> None:
     transform = tft.TFTransformOutput(str(data.transform))
     if isinstance(model, RetrievalTemplate):
-        save_retrieval_model(model, transform, path)
+        save_retrieval_model(model, transform, path, item)
     elif isinstance(model, RankingTemplate):
         catalogue = CatalogueFeatures(model.spec, model.item_features, data)
-        save_ranking_model(model, transform, catalogue, path)
+        save_ranking_model(model, transform, catalogue, path, item)
     else:
         raise TypeError(f"{type(model).__name__} is neither a retrieval nor a ranking template")
 

@@ -30,7 +30,7 @@ class Batches:
           UserError: if the examples, or those of one worker, do not fill a batch.
         """
         self._job, self._config = job, job.training
-        self._train, self._validation = job.example_files(TRAIN), job.example_files(VALIDATION)
+        self._train, self._validation = job.training_files, job.example_files(VALIDATION)
         self._labels = job.labels
         self.per_epoch = steps_per_epoch(self._train.examples, self._config.batch_size)
         self._shares = {
@@ -68,6 +68,7 @@ class Batches:
                 share,
                 self._labels,
                 self._job.kind,
+                self._job.taught,
             )
             return self._with_items(
                 batches, config.batch_size, parts, config.seed, start * parts, share[1]

@@ -44,6 +44,22 @@ class EarlyStopping(Section):
     patience: Count = 1
 
 
+class Teacher(Section):
+    """A larger ranker, trained before, whose predictions a ranker learns beside the labels.
+
+        loss = (1 - weight) * loss of the labels + weight * loss against the teacher
+
+    Attributes:
+      model: directory of its training artefact, of the same prepared data.
+      weight: the teacher's share of the loss.
+      temperature: divides the logits of both before they are compared; see `losses.distillation`.
+    """
+
+    model: Path
+    weight: Annotated[float, Field(gt=0, le=1)] = 0.5
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+
+
 class TrainingConfig(Section):
     """The `training` section.
 
@@ -75,6 +91,7 @@ class TrainingConfig(Section):
         default.
       repeat_weight: how much an example counts whose item the shopper had chosen before; below 1
         the model learns rather what shoppers take up than what they keep buying.
+      teacher: a trained ranker that a ranker learns from beside the labels; none by default.
       seed: of initial values and of the order in which a process reads its examples.
     """
 
@@ -99,6 +116,7 @@ class TrainingConfig(Section):
     memory_per_server: Count | None = None
     recency_half_life: Duration | None = None
     repeat_weight: Annotated[float, Field(ge=0)] = 1.0
+    teacher: Teacher | None = None
     seed: int = 0
 
     @property

@@ -13,8 +13,10 @@ from tfrec.data.row_counts import count_rows
 from tfrec.embeddings.groups import group_tables
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
+from tfrec.features.parsing import taught
 from tfrec.features.plan import Table, embedding_plan
 from tfrec.models.base import ModelInputs, Template
+from tfrec.models.ranking import RankingTemplate
 from tfrec.models.template import ModelConfig, load_template
 from tfrec.training.checkpoints import link
 from tfrec.training.config import TrainingConfig
@@ -133,6 +135,8 @@ class TrainingJob(Section):
             row_counts=self._row_counts(template.counted(self.features, settings)),
         )
         model = template(inputs, settings)
+        if isinstance(model, RankingTemplate):
+            model.teacher = self.training.teacher
         model.make_variables()
         return model
 
@@ -154,6 +158,20 @@ class TrainingJob(Section):
         """The kind of Examples that the template learns from."""
         template, settings = self._template
         return template.reads(settings)
+
+    @property
+    def taught(self) -> tuple[str, ...]:
+        """The columns of what a teacher predicts."""
+        template, settings = self._template
+        if self.training.teacher is None or not issubclass(template, RankingTemplate):
+            return ()
+        return tuple(map(taught, template.columns(settings)))
+
+    @property
+    def training_files(self) -> ExampleFiles:
+        """The files of training Examples; where there is a teacher, with its predictions."""
+        found = self.example_files(TRAIN)
+        return ExampleFiles(self.output / "taught", found.files) if self.taught else found
 
     def uniform_items(self, batch_size: int) -> int:
         """The items of the catalogue that a batch brings, drawn uniformly."""

@@ -56,9 +56,11 @@ class ESMM(MultiTask):
         """Makes a network for each task."""
         return _Apart({task: self.network() for task in self.tasks})
 
-    def head_outputs(self, features: Features, training: bool = False) -> dict[str, tf.Tensor]:
+    def outputs_of(
+        self, embedded: dict[str, tf.Tensor], training: bool = False
+    ) -> dict[str, tf.Tensor]:
         """What becomes pCTR and pCTCVR by the logistic function: task -> `[batch]`."""
-        outputs = super().head_outputs(features, training)
+        outputs = super().outputs_of(embedded, training)
         both = joint_logit(outputs[self.settings.click], outputs[self.settings.conversion])
         return {**outputs, self.settings.conversion: both}
 

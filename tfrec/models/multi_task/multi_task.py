@@ -71,9 +71,11 @@ class MultiTask(DNN):
         hidden = mlp(self.settings.tower, dropout=self.settings.dropout).layers
         return tf_keras.Sequential([*hidden, output], name=task)
 
-    def head_outputs(self, features: Features, training: bool = False) -> dict[str, tf.Tensor]:
+    def outputs_of(
+        self, embedded: dict[str, tf.Tensor], training: bool = False
+    ) -> dict[str, tf.Tensor]:
         """What the towers say, before the link: task -> `[batch]`."""
-        known = self._interaction(self.embed(features, training), training=training)
+        known = self._interaction(embedded, training=training)
         return {
             task: tower(known[task], training=training)[:, 0] for task, tower in self._heads.items()
         }
@@ -82,8 +84,7 @@ class MultiTask(DNN):
         """The weighted sum over the tasks of their losses."""
         return tf.add_n(
             [
-                self.settings.tasks[task]
-                * self.task_losses(inputs[self.tasks[task]], output, inputs)
+                self.settings.tasks[task] * self.learned_losses(task, output, inputs, training)
                 for task, output in self.head_outputs(inputs, training).items()
             ]
         )
