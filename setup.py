@@ -69,6 +69,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]==2.16.2"],
         "benchmarks": ["faiss-cpu", "hnswlib"],
         "dev": [
+            "hypothesis",
             "mypy",
             "pytest",
             "pytest-timeout",

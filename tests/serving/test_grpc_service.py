@@ -314,3 +314,14 @@ def test_large_message_passes(server: ModelServer, predict_request):
         response = stub.Predict(predict_request(x=np.zeros(2_000_000, np.float32)))
 
     assert len(response.outputs["y"].float_val) == 2_000_000
+
+
+def test_bytes_that_are_no_message_are_refused_without_a_traceback(channel, caplog):
+    predict = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+
+    with pytest.raises(grpc.RpcError) as caught:
+        predict(b"\xff\xff", timeout=10)
+
+    assert caught.value.code() == grpc.StatusCode.INTERNAL
+    assert caught.value.details() == "Exception deserializing request!"
+    assert not caplog.records

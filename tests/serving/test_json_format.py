@@ -185,3 +185,11 @@ def test_regressions_are_values_on_one_line():
     text = format_regressions(regression_pb2.RegressionResult(regressions=values))
 
     assert text.decode() == '{\n    "results": [3.0, 0.1, NaN]\n}'
+
+
+def test_value_nested_too_deeply_is_not_quoted():
+    value: list = []
+    for _ in range(5000):
+        value = [value]
+
+    assert format_value(value) == "(too deeply nested to be shown)"

@@ -9,7 +9,7 @@ import pytest
 from tfrec.errors import UserError
 from tfrec.serving.manager import ModelManager
 from tfrec.serving.model_config import All, Latest, ModelConfig, Specific
-from tfrec.serving.model_versions import load_servable
+from tfrec.serving.model_versions import ModelVersions, Retry, load_servable
 from tfrec.serving.servable import Servable
 from tfrec.serving.status import ServingError
 
@@ -546,3 +546,20 @@ def test_label_in_use_never_moves_to_a_version_that_is_not_loaded(start, push, b
     assert answer(manager, label="stable") == 2.0
     manager.reload([labelled(base_path, stable=1, fresh=2)])
     assert answer(manager, label="stable") == 2.0
+
+
+def test_same_configuration_again_changes_nothing(base_path):
+    class Watched(ModelVersions):
+        looks = 0
+
+        def wake(self) -> None:
+            self.looks += 1
+
+    model = Watched("tiny", threading.Condition(), load_servable, 0.0, Retry(0, 0.0))
+    looks = []
+
+    for policy in (Latest(), Latest(), All(), All(), None, None):
+        model.configure(policy and ModelConfig("tiny", base_path, policy))
+        looks.append(model.looks)
+
+    assert looks == [1, 1, 2, 2, 3, 3]

@@ -86,6 +86,18 @@ def test_model_is_addressed_by_version_in_any_case_and_encoded(http, path):
     assert post(http, path, {"instances": [0]}).json() == {"predictions": [2.0]}
 
 
+def test_request_that_is_huge_once_decompressed_counts_as_empty(http, monkeypatch):
+    monkeypatch.setattr("tfrec.serving.rest._MOST_DECOMPRESSED_BYTES", 1000)
+    body = gzip.compress(b'{"instances": [1.0]}' + b" " * 1000)
+
+    response = http.post(
+        "/v1/models/tiny:predict", content=body, headers={"content-encoding": "gzip"}
+    )
+
+    assert response.status_code == 400
+    assert response.json() == {"error": "JSON Parse error: The document is empty"}
+
+
 def test_compressed_request_is_read(http):
     body = gzip.compress(b'{"instances": [0]}')
     response = http.post(PREDICT, content=body, headers={"content-encoding": "gzip"})

@@ -81,6 +81,17 @@ def test_missing_values_repeat_the_last_one():
     assert from_proto(strings).tolist() == [b"a\x00", b"a\x00"]
 
 
+@pytest.mark.parametrize("dtype", ["DT_FLOAT", "DT_STRING"])
+@pytest.mark.parametrize("sizes", [[2**31], [2**20, 2**20], [2**62, 2**62]])
+def test_small_message_does_not_become_a_huge_tensor(dtype, sizes):
+    proto = tensor_pb2.TensorProto(dtype=dtype, float_val=[1.0], string_val=[b"x"])
+    for size in sizes:
+        proto.tensor_shape.dim.add().size = size
+
+    with pytest.raises(ValueError, match="1 values for a shape of"):
+        from_proto(proto)
+
+
 def test_no_value_means_zeros():
     proto = tensor_pb2.TensorProto(dtype=types_pb2.DT_FLOAT)
     proto.tensor_shape.dim.add().size = 2

@@ -151,6 +151,10 @@ class BatchedServable(Servable):
             return {name: pieces[0][name] for name in outputs}
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in outputs}
 
+    def expected_seconds(self, signature: meta_graph_pb2.SignatureDef) -> float:
+        """Infinite: a run waits for its batch."""
+        return math.inf
+
     def close(self) -> None:
         """Frees the model. Call it when no request runs on it any more."""
         self._batcher.remove(self._queues.values())

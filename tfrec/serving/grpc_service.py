@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -50,17 +51,22 @@ def _service(
 ) -> grpc.GenericRpcHandler:
     handlers = {
         method: grpc.unary_unary_rpc_method_handler(
-            _handler(manager, call), request.FromString, response.SerializeToString
+            _handler(manager, call, request), None, response.SerializeToString
         )
         for method, (call, request, response) in calls.items()
     }
     return grpc.method_handlers_generic_handler(f"tensorflow.serving.{name}", handlers)
 
 
-def _handler(manager: ModelManager, call: _Call) -> Callable[[Any, grpc.ServicerContext], Any]:
-    def answer(request: Any, context: grpc.ServicerContext) -> Any:
+def _handler(
+    manager: ModelManager, call: _Call, request: Any
+) -> Callable[[bytes, grpc.ServicerContext], Any]:
+    def answer(message: bytes, context: grpc.ServicerContext) -> Any:
         try:
-            return call(manager, request, context)
+            return call(manager, request.FromString(message), context)
+        except DecodeError:
+            # gRPC would answer the same, and log a traceback for each such message.
+            return context.abort(grpc.StatusCode.INTERNAL, "Exception deserializing request!")
         except ServingError as error:
             return context.abort(grpc.StatusCode[error.code], _shorten(error.message))
 

@@ -115,9 +115,13 @@ def format_value(value: Any) -> str:
         value = float(value) if abs(value) < 2**1023 else beyond_double
     if isinstance(value, float):
         return _decimals(np.array([value], np.float32 if abs(value) < 3.4e38 else np.float64))[0]
-    return rapidjson.dumps(value, indent=4, ensure_ascii=False, number_mode=rapidjson.NM_NAN)
+    try:
+        return rapidjson.dumps(value, indent=4, ensure_ascii=False, number_mode=rapidjson.NM_NAN)
+    except RecursionError:
+        return _TOO_DEEP
 
 
+_TOO_DEEP = "(too deeply nested to be shown)"
 _ESCAPES = str.maketrans(
     {
         **{chr(code): f"\\u{code:04X}" for code in range(0x20)},
@@ -220,8 +224,7 @@ def _decimals(values: np.ndarray) -> list[str]:
     """Six digits where they round-trip, else nine (float) or seventeen (double)."""
     numbers = values.tolist()
     short = [f"{number:g}" for number in numbers]
-    with np.errstate(over="ignore"):
-        exact = (np.array([float(text) for text in short]).astype(values.dtype) == values).tolist()
+    exact = (np.array([float(text) for text in short], values.dtype) == values).tolist()
     full = f".{_FULL_DIGITS[values.dtype]}g"
     texts = [
         text if same else format(number, full)

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from array import array
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,6 @@ def to_floats(values: list[int | float], dtype: DTypeLike) -> np.ndarray:
       ServingError: if one is a whole number beyond the range of double.
     """
     try:
-        with np.errstate(over="ignore"):
-            return np.array(values, np.float64).astype(dtype)
+        return np.asarray(array(np.dtype(dtype).char, values))
     except OverflowError as error:
         raise invalid("JSON Parse error: Number too big to be stored in double.") from error

@@ -2,6 +2,8 @@
 
 import asyncio
 import gzip
+import io
+import math
 import re
 import time
 import zlib
@@ -77,7 +79,11 @@ class RestApi:
         receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
-        """Serves one HTTP request; models run in the threads of the event loop's executor."""
+        """Serves one HTTP request.
+
+        Models run in the threads of the event loop's executor, but for those that take less time
+        than the way there.
+        """
         chunks, more = [], True
         while more:
             message = await receive()
@@ -89,10 +95,11 @@ class RestApi:
         if scope["query_string"]:
             path += "?" + scope["query_string"].decode("latin-1")
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        loop = asyncio.get_running_loop()
-        reply = await loop.run_in_executor(
-            None, self.answer, scope["method"], path, headers, b"".join(chunks)
-        )
+        request = scope["method"], path, headers, b"".join(chunks)
+        reply = self._answer_at_once(*request)
+        if reply is None:
+            loop = asyncio.get_running_loop()
+            reply = await loop.run_in_executor(None, self.answer, *request)
         content_headers = [
             (b"content-type", reply.content_type.encode()),
             (b"content-length", str(len(reply.body)).encode()),
@@ -102,7 +109,26 @@ class RestApi:
         )
         await send({"type": "http.response.body", "body": reply.body})
 
-    def answer(self, method: str, path: str, headers: dict[bytes, str], body: bytes) -> Reply:
+    def _answer_at_once(
+        self, method: str, path: str, headers: dict[bytes, str], body: bytes
+    ) -> Reply | None:
+        """The answer of a model that takes less time than to give the request to a thread."""
+        small = len(body) <= _SMALL_BYTES and b"content-encoding" not in headers
+        if not (small and path.endswith(":predict")):
+            return None
+        try:
+            return self.answer(method, path, headers, body, _AT_ONCE_SECONDS)
+        except _TakesLongerError:
+            return None
+
+    def answer(
+        self,
+        method: str,
+        path: str,
+        headers: dict[bytes, str],
+        body: bytes,
+        most_seconds: float = math.inf,
+    ) -> Reply:
         """Answers one request.
 
         Args:
@@ -110,6 +136,7 @@ class RestApi:
           path: path and query string, percent-encoded as they came.
           headers: request headers by lower-case name.
           body: the request's body, maybe compressed.
+          most_seconds: how long the model may be expected to run.
 
         Returns:
           Status, body and content type of the reply.
@@ -127,15 +154,20 @@ class RestApi:
             address = _find_address(method, path)
         except OverflowError:
             return Reply(400, b"")
-        return self._answer_observed(method, path, address, body)
+        return self._answer_observed(method, path, address, body, most_seconds)
 
     def _answer_observed(
-        self, method: str, path: str, address: "_Address | None", body: bytes
+        self,
+        method: str,
+        path: str,
+        address: "_Address | None",
+        body: bytes,
+        most_seconds: float,
     ) -> Reply:
         started = time.perf_counter()
         model = address.name if address else ""
         try:
-            reply = Reply(200, self._dispatch(method, path, address, body))
+            reply = Reply(200, self._dispatch(method, path, address, body, most_seconds))
         except ServingError as error:
             count_request(model, error.code)
             return Reply(HTTP_STATUS[error.code], json_format.format_error(error.message))
@@ -144,17 +176,26 @@ class RestApi:
         observe_request(model, api, "REST", time.perf_counter() - started)
         return reply
 
-    def _dispatch(self, method: str, path: str, address: "_Address | None", body: bytes) -> bytes:
-        calls = {"predict": self._predict, "classify": self._classify, "regress": self._regress}
-        if address is None or (method == "POST" and address.verb not in calls):
+    def _dispatch(
+        self,
+        method: str,
+        path: str,
+        address: "_Address | None",
+        body: bytes,
+        most_seconds: float,
+    ) -> bytes:
+        calls = {"classify": self._classify, "regress": self._regress}
+        if address is None or (method == "POST" and address.verb not in {*calls, "predict"}):
             raise ServingError("INVALID_ARGUMENT", f"Malformed request: {method} {path}")
+        if address.verb == "predict":
+            return self._predict(address, body, most_seconds)
         if method == "POST":
             return calls[address.verb](address, body)
         if not address.name:
             raise ServingError("INVALID_ARGUMENT", "Missing model name in request.")
         return self._metadata(address) if address.verb == "metadata" else self._status(address)
 
-    def _predict(self, address: "_Address", body: bytes) -> bytes:
+    def _predict(self, address: "_Address", body: bytes, most_seconds: float) -> bytes:
         document = json_parse.parse_document(body)
         name = json_parse.signature_name(document) or DEFAULT_SIGNATURE
         with self._manager.lease(address.name, address.version, address.label) as lease:
@@ -164,6 +205,8 @@ class RestApi:
                     "INVALID_ARGUMENT",
                     f'Serving signature name: "{name}" not found in signature def',
                 )
+            if lease.servable.expected_seconds(signature) > most_seconds:
+                raise _TakesLongerError
             inputs = json_parse.predict_inputs(document, signature.inputs)
             outputs = predict_arrays(
                 address.name, lease.servable, signature, inputs.arrays, self._timeout_seconds
@@ -203,6 +246,12 @@ class RestApi:
         return json_format.format_model_metadata(get_model_metadata(self._manager, request))
 
 
+class _TakesLongerError(Exception):
+    """The model is expected to run for longer than it may."""
+
+
+_SMALL_BYTES = 4096
+_AT_ONCE_SECONDS = 0.0002
 _API_PATH = re.compile(r"(?i)/v1/.*")
 _VERSION_OR_LABEL = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _POST_PATH = re.compile(
@@ -247,9 +296,14 @@ def _find_address(method: str, path: str) -> _Address | None:
     )
 
 
+_MOST_DECOMPRESSED_BYTES = 2**28
+
+
 def _decompress(body: bytes) -> bytes:
-    """A body that cannot be decompressed counts as empty."""
+    """A body that cannot be decompressed, or is too large then, counts as empty."""
     try:
-        return gzip.decompress(body)
+        with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
+            text = file.read(_MOST_DECOMPRESSED_BYTES + 1)
     except (OSError, EOFError, zlib.error):
         return b""
+    return text if len(text) <= _MOST_DECOMPRESSED_BYTES else b""

@@ -1,7 +1,9 @@
 """One loaded version of a SavedModel."""
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -14,6 +16,11 @@ from tensorflow.python.client import pywrap_tf_session
 
 from tfrec.serving.names import PUT_ITEMS, REMOVE_ITEMS
 from tfrec.serving.status import ServingError
+from tfrec.serving.unbounded import unbounded_tensors
+
+# A run that takes less than this is not worth the way to another thread and back.
+_QUICK_SECONDS = 0.002
+_TRUST = 0.1
 
 
 class Servable:
@@ -26,13 +33,20 @@ class Servable:
         takes the signature's name, inputs, outputs and time-out, as `run` does.
     """
 
-    def __init__(self, path: Path, session: tf.compat.v1.Session, signatures: Mapping) -> None:
+    def __init__(
+        self,
+        path: Path,
+        session: tf.compat.v1.Session,
+        meta_graph: meta_graph_pb2.MetaGraphDef,
+    ) -> None:
         """Takes over a session that holds the restored model; see `load`."""
         self.path = path
-        self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(signatures)
+        self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(meta_graph.signature_def)
         self.change: Callable[..., dict[str, np.ndarray]] | None = None
         self._session = session
         self._handles: dict[str, object] = {}
+        self._unbounded = unbounded_tensors(meta_graph)
+        self._seconds: dict[str, float] = {}
 
     @classmethod
     def load(cls, path: Path) -> "Servable":
@@ -63,7 +77,7 @@ class Servable:
         except (OSError, RuntimeError, ValueError) as error:
             session.close()
             raise ServingError("INVALID_ARGUMENT", f"{path}: {error}") from error
-        return cls(path, session, meta_graph.signature_def)
+        return cls(path, session, meta_graph)
 
     def run(
         self,
@@ -86,11 +100,15 @@ class Servable:
         Raises:
           ServingError: with the status that the graph's execution ended in.
         """
-        if self.change is not None:
-            for name in (PUT_ITEMS, REMOVE_ITEMS):
-                if signature is self.signatures[name]:
-                    return self.change(name, inputs, outputs, timeout_seconds)
+        if self.change is not None and (name := self._changing(signature)):
+            return self.change(name, inputs, outputs, timeout_seconds)
         return self.run_now(signature, inputs, outputs, timeout_seconds)
+
+    def expected_seconds(self, signature: meta_graph_pb2.SignatureDef) -> float:
+        """How long a run takes, by the last ones; infinite where these do not tell."""
+        if self._changing(signature):
+            return math.inf
+        return self._expected(info.name for info in signature.outputs.values())
 
     def run_now(
         self,
@@ -99,19 +117,44 @@ class Servable:
         outputs: Iterable[str],
         timeout_seconds: float | None = None,
     ) -> dict[str, np.ndarray]:
-        """Does what `run` does, and tells nobody."""
+        """Does what `run` does, and tells nobody.
+
+        What has taken little time lately, and has no loops, runs in the thread of the caller. It is
+        not stopped there when the time is up.
+        """
         outputs = tuple(outputs)
         feeds = {self._handle(signature.inputs[name].name): inputs[name] for name in inputs}
-        fetches = [self._handle(signature.outputs[name].name) for name in outputs]
+        tensors = tuple(signature.outputs[name].name for name in outputs)
+        fetches = [self._handle(tensor) for tensor in tensors]
+        # Here, waits of this thread for its turn can be told from what the run takes.
+        here = self._expected(tensors) < _QUICK_SECONDS
+        run, clock = (_run_here, time.thread_time) if here else (_run, time.perf_counter)
+        started = clock()
         try:
-            values = _run(self._session, feeds, fetches, timeout_seconds)
+            values = run(self._session, feeds, fetches, timeout_seconds)
         except tf.errors.OpError as error:
             raise _serving_error(error) from error
+        self._learn(tensors, clock() - started)
         return dict(zip(outputs, values, strict=True))
 
     def close(self) -> None:
         """Frees the model. Call it when no request runs on it any more."""
         self._session.close()
+
+    def _changing(self, signature: meta_graph_pb2.SignatureDef) -> str:
+        """The name of a signature that changes items; empty for any other."""
+        names = (PUT_ITEMS, REMOVE_ITEMS)
+        return next((name for name in names if signature is self.signatures.get(name)), "")
+
+    def _expected(self, tensors: Iterable[str]) -> float:
+        return max(self._seconds.get(tensor, math.inf) for tensor in tensors)
+
+    def _learn(self, tensors: Sequence[str], seconds: float) -> None:
+        """Follows a faster run at once, and a slower one, which may have waited its turn, less."""
+        if self._unbounded.isdisjoint(tensors):
+            for tensor in tensors:
+                known = self._seconds.get(tensor, seconds)
+                self._seconds[tensor] = min(seconds, known + (seconds - known) * _TRUST)
 
     def _handle(self, tensor: str) -> object:
         if tensor not in self._handles:
@@ -166,8 +209,8 @@ def _register_scann(path: Path) -> None:
 
 
 # The public `Session.run` and `Session.make_callable` spend three times as long on looking up
-# fetches and feeds as the graph of a small model takes to run, so these three functions, and no
-# others, reach below them, to the call that both end in.
+# fetches and feeds as the graph of a small model takes to run, so these functions, and no others,
+# reach below them, to the call that both end in.
 
 
 def _prepare(session: tf.compat.v1.Session) -> None:
@@ -192,8 +235,22 @@ def _run(
         return session._call_tf_sessionrun(None, feeds, fetches, [], None)
     milliseconds = min(max(1, int(timeout_seconds * 1000)), _MAX_TIMEOUT_MS)
     options = config_pb2.RunOptions(timeout_in_ms=milliseconds)
-    buffer = pywrap_tf_session.TF_NewBufferFromString(options.SerializeToString())
+    buffer = _options_buffer(options)
     try:
         return session._call_tf_sessionrun(buffer, feeds, fetches, [], None)
     finally:
         pywrap_tf_session.TF_DeleteBuffer(buffer)
+
+
+def _run_here(
+    session: tf.compat.v1.Session, feeds: dict, fetches: list, timeout_seconds: float | None
+) -> list[np.ndarray]:
+    """Runs in this thread, all operations one after the other."""
+    return session._call_tf_sessionrun(_IN_THIS_THREAD, feeds, fetches, [], None)
+
+
+def _options_buffer(options: config_pb2.RunOptions) -> object:
+    return pywrap_tf_session.TF_NewBufferFromString(options.SerializeToString())
+
+
+_IN_THIS_THREAD = _options_buffer(config_pb2.RunOptions(inter_op_thread_pool=-1))

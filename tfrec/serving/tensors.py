@@ -6,6 +6,7 @@ of an online request. String tensors are object arrays of `bytes`.
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ def from_proto(proto: tensor_pb2.TensorProto) -> np.ndarray:
     """The array that `proto` holds, in typed fields or in `tensor_content`.
 
     Fewer values than the shape has room for repeat the last one, and no value at all means zeros.
+    More than a million are not made up like that: a message of a few bytes could fill the memory.
 
     Args:
       proto: a tensor of any numeric type, bool or string.
@@ -50,9 +52,10 @@ def fill_proto(array: np.ndarray, proto: tensor_pb2.TensorProto) -> None:
     """
     proto.dtype = _ENUMS[array.dtype]
     layout = _LAYOUTS[proto.dtype]
-    proto.tensor_shape.SetInParent()
+    shape = proto.tensor_shape
+    shape.SetInParent()
     for size in array.shape:
-        proto.tensor_shape.dim.add().size = size
+        shape.dim.add().size = size
     flat = array.ravel()
     if layout.stored != layout.dtype:
         flat = flat.view(layout.stored)
@@ -64,6 +67,7 @@ def type_name(dtype: int) -> str:
     return types_pb2.DataType.Name(dtype).removeprefix("DT_").lower()
 
 
+@lru_cache
 def numpy_dtype(dtype: int) -> np.dtype:
     """The element type of the arrays that stand for a `DataType`; object for DT_STRING."""
     return np.dtype(tf.as_dtype(dtype).as_numpy_dtype)
@@ -116,7 +120,12 @@ def _shape(proto: tensor_shape_pb2.TensorShapeProto) -> tuple[int, ...]:
     return shape
 
 
+_MOST_MADE_UP = 2**20
+
+
 def _from_values(values: Sequence, layout: _Layout, count: int) -> np.ndarray:
+    if count - len(values) > _MOST_MADE_UP:
+        raise ValueError(f"{len(values)} values for a shape of {count}")
     if layout.dtype == object:
         filler = values[-1] if values else b""
         return _object_array([*values[:count], *[filler] * (count - len(values))])
