@@ -1,7 +1,7 @@
 """Approximate search in stock TensorFlow ops."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -107,10 +107,9 @@ class Partitioned(ProbingIndex):
         filling = before < self._rescored_for(k) * self.copies
         near = filling | (scores >= scores[:, :1] - reach)
         numbers = tf.math.count_nonzero(near, 1, dtype=tf.int32)
-        return tf.map_fn(
+        return _in_two_loops(
             lambda one: self._search(one[0], one[1], one[2][: one[3]], k),
             (queries, bases, partitions, numbers),
-            fn_output_signature=(tf.int64, tf.float32),
         )
 
     def _nearest_of(
@@ -172,6 +171,26 @@ class Partitioned(ProbingIndex):
             rows = tf.unique(rows).y
         exact = tf.linalg.matvec(self.vectors_of(tf.maximum(rows, 0)), query)
         return best(tf.cast(rows, tf.int64), tf.where(rows >= 0, exact, -np.inf), k)
+
+
+def _in_two_loops(
+    search: Callable[[tuple[tf.Tensor, ...]], tuple[tf.Tensor, tf.Tensor]],
+    batch: tuple[tf.Tensor, ...],
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Searches for each query of a batch, in two loops at once: one alone keeps one core busy."""
+
+    def loop(start: tf.Tensor | int, end: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        some = tuple(values[start:end] for values in batch)
+        return tf.map_fn(search, some, fn_output_signature=(tf.int64, tf.float32))
+
+    count = tf.shape(batch[0])[0]
+    half = count // 2
+
+    def loops() -> tuple[tf.Tensor, ...]:
+        both = zip(loop(0, half), loop(half, count), strict=True)
+        return tuple(tf.concat(parts, 0) for parts in both)
+
+    return tf.cond(half > 0, loops, lambda: loop(0, count))
 
 
 def _quantised(

@@ -72,7 +72,10 @@ def predict_arrays(
 
 
 def _check_names(signature: meta_graph_pb2.SignatureDef, given: Collection[str]) -> None:
-    names, wanted, defaults = set(given), set(signature.inputs), set(signature.defaults)
+    names, wanted = set(given), set(signature.inputs)
+    if names == wanted:
+        return
+    defaults = set(signature.defaults)
     if len(names) > len(wanted) or (len(names) < len(wanted) and not defaults):
         raise ServingError(
             "INVALID_ARGUMENT",
@@ -132,17 +135,15 @@ def _run(
     outputs: Sequence[str],
     timeout_seconds: float | None,
 ) -> dict[str, np.ndarray]:
-    defaults = {
-        alias: from_proto(signature.defaults[alias])
-        for alias in signature.inputs
-        if alias not in inputs
-    }
+    if len(inputs) < len(signature.inputs):
+        missing = signature.inputs.keys() - inputs.keys()
+        inputs = {**inputs, **{name: from_proto(signature.defaults[name]) for name in missing}}
     return observe_run(
         model,
         "Predict",
         servable.run,
         signature,
-        {**inputs, **defaults},
+        inputs,
         outputs,
         timeout_seconds,
     )
