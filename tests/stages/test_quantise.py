@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -175,13 +176,9 @@ def test_too_large_a_difference_names_the_precision(
 
 
 def test_change_is_printed(made: Made, capsys: pytest.CaptureFixture) -> None:
-    class Exported:
-        bundle = made.bundle
+    config = SimpleNamespace(serving=serving("int8"))
 
-        class config:  # noqa: N801
-            serving = serving("int8")
-
-    reporter.show_change(Exported())
+    reporter.show_change(SimpleNamespace(bundle=made.bundle, config=config))
 
     printed = capsys.readouterr().out
     sizes = made.bundle.manifest.summary["model_bytes"]
