@@ -107,7 +107,7 @@ class Partitioned(ProbingIndex):
         filling = before < self._rescored_for(k) * self.copies
         near = filling | (scores >= scores[:, :1] - reach)
         numbers = tf.math.count_nonzero(near, 1, dtype=tf.int32)
-        return _in_two_loops(
+        return _each(
             lambda one: self._search(one[0], one[1], one[2][: one[3]], k),
             (queries, bases, partitions, numbers),
         )
@@ -173,24 +173,29 @@ class Partitioned(ProbingIndex):
         return best(tf.cast(rows, tf.int64), tf.where(rows >= 0, exact, -np.inf), k)
 
 
-def _in_two_loops(
+def _each(
     search: Callable[[tuple[tf.Tensor, ...]], tuple[tf.Tensor, tf.Tensor]],
     batch: tuple[tf.Tensor, ...],
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Searches for each query of a batch, in two loops at once: one alone keeps one core busy."""
+    """Searches for each query of a batch: a single one without a loop, more in two loops at once.
+
+    One loop alone keeps one core busy.
+    """
+
+    def alone() -> tuple[tf.Tensor, ...]:
+        found = search(tuple(values[0] for values in batch))
+        return tuple(part[tf.newaxis] for part in found)
 
     def loop(start: tf.Tensor | int, end: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         some = tuple(values[start:end] for values in batch)
         return tf.map_fn(search, some, fn_output_signature=(tf.int64, tf.float32))
 
-    count = tf.shape(batch[0])[0]
-    half = count // 2
-
     def loops() -> tuple[tf.Tensor, ...]:
-        both = zip(loop(0, half), loop(half, count), strict=True)
+        both = zip(loop(0, count // 2), loop(count // 2, count), strict=True)
         return tuple(tf.concat(parts, 0) for parts in both)
 
-    return tf.cond(half > 0, loops, lambda: loop(0, count))
+    count = tf.shape(batch[0])[0]
+    return tf.cond(tf.equal(count, 1), alone, loops)
 
 
 def _quantised(
