@@ -175,9 +175,9 @@ def test_warm_up_file_must_hold_records(push, tmp_path):
 def test_default_value_stands_in_for_a_missing_input(saved_models, predict_request):
     servable = Servable.load(saved_models[2.0])
     signature = servable.signatures["serving_default"]
-    signature.defaults["x"].CopyFrom(tf.make_tensor_proto([4.0]))
+    signature.defaults["x"] = tf.make_tensor_proto([4.0])
 
-    response = predict(servable, predict_request())
+    outputs = predict(servable, predict_request())
 
-    assert list(response.outputs["y"].float_val) == [4.0]
+    assert outputs["y"].tolist() == [4.0]
     servable.close()

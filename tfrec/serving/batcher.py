@@ -9,9 +9,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
-from tensorflow.core.protobuf import meta_graph_pb2
 
 from tfrec.serving.batching import BatchingParameters
+from tfrec.serving.loaded_signature import LoadedSignature
 from tfrec.serving.monitoring import observe_batch, observe_queuing
 from tfrec.serving.names import PUT_ITEMS, REMOVE_ITEMS
 from tfrec.serving.servable import Servable
@@ -127,7 +127,7 @@ class BatchedServable(Servable):
 
     def run_now(
         self,
-        signature: meta_graph_pb2.SignatureDef,
+        signature: LoadedSignature,
         inputs: Mapping[str, np.ndarray],
         outputs: Iterable[str],
         timeout_seconds: float | None = None,
@@ -151,7 +151,7 @@ class BatchedServable(Servable):
             return {name: pieces[0][name] for name in outputs}
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in outputs}
 
-    def expected_seconds(self, signature: meta_graph_pb2.SignatureDef) -> float:
+    def expected_seconds(self, signature: LoadedSignature) -> float:
         """Infinite: a run waits for its batch."""
         return math.inf
 
@@ -202,7 +202,7 @@ class _Queue:
     def __init__(
         self,
         servable: Servable,
-        signature: meta_graph_pb2.SignatureDef,
+        signature: LoadedSignature,
         parameters: BatchingParameters,
     ) -> None:
         self._servable = servable

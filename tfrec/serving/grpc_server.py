@@ -3,13 +3,13 @@
 import os
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tfrec.errors import UserError
+from tfrec.serving.grpc_threads import GrpcThreads
 
 ChannelArguments = Mapping[str, int | str]
 
@@ -40,7 +40,7 @@ class GrpcServer:
           host: address to listen on.
           port: port to listen on, 0 for any free one.
           socket_path: Unix socket to listen on as well; one that is left from before is replaced.
-          max_threads: requests that run at once; more wait for their turn.
+          max_threads: requests that run at once, but for quick ones; more wait for their turn.
           channel_arguments: settings of gRPC's own, by name.
           health_service: also answers grpc.health.v1.
           credentials: makes it TLS.
@@ -55,7 +55,7 @@ class GrpcServer:
             "grpc.max_send_message_length": -1,
             **(channel_arguments or {}),
         }
-        self._threads = ThreadPoolExecutor(max_threads, thread_name_prefix="grpc")
+        self._threads = GrpcThreads(max_threads, thread_name_prefix="grpc")
         self._server = grpc.server(self._threads, options=list(options.items()))
         add_services(self._server)
         self._health = _add_health_service(self._server) if health_service else None

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import grpc
@@ -18,12 +19,14 @@ from tensorflow_serving.apis import (
 )
 
 from tfrec.serving.inference import classify, multi_inference, regress
-from tfrec.serving.manager import ModelManager
+from tfrec.serving.manager import Lease, ModelManager
 from tfrec.serving.model_info import get_model_metadata, get_model_status
 from tfrec.serving.monitoring import count_request, observe_request
-from tfrec.serving.predict import predict
+from tfrec.serving.predict import DEFAULT_SIGNATURE, expected_seconds, predict
 from tfrec.serving.reload import handle_reload_config
+from tfrec.serving.servable import AT_ONCE_SECONDS, SMALL_BYTES
 from tfrec.serving.status import ServingError
+from tfrec.serving.wire import predict_response
 
 
 def add_services(server: grpc.Server, manager: ModelManager) -> None:
@@ -44,6 +47,7 @@ def add_services(server: grpc.Server, manager: ModelManager) -> None:
 _Call = Callable[[ModelManager, Any, grpc.ServicerContext], Any]
 
 _MAX_MESSAGE_BYTES = 1024
+_PREDICT = "Predict"
 
 
 def _service(
@@ -51,26 +55,50 @@ def _service(
 ) -> grpc.GenericRpcHandler:
     handlers = {
         method: grpc.unary_unary_rpc_method_handler(
-            _handler(manager, call, request), None, response.SerializeToString
+            (_PredictHandler if method == _PREDICT else _Handler)(manager, call, request),
+            None,
+            serialize,
         )
-        for method, (call, request, response) in calls.items()
+        for method, (call, request, serialize) in calls.items()
     }
     return grpc.method_handlers_generic_handler(f"tensorflow.serving.{name}", handlers)
 
 
-def _handler(
-    manager: ModelManager, call: _Call, request: Any
-) -> Callable[[bytes, grpc.ServicerContext], Any]:
-    def answer(message: bytes, context: grpc.ServicerContext) -> Any:
+class _Handler:
+    """Answers the requests of one method."""
+
+    def __init__(self, manager: ModelManager, call: _Call, request: Any) -> None:
+        self._manager = manager
+        self._call = call
+        self._request = request
+
+    def __call__(self, given: Any, context: grpc.ServicerContext) -> Any:
+        """Takes a request or its bytes."""
         try:
-            return call(manager, request.FromString(message), context)
+            request = self._request.FromString(given) if isinstance(given, bytes) else given
+            return self._call(self._manager, request, context)
         except DecodeError:
             # gRPC would answer the same, and log a traceback for each such message.
             return context.abort(grpc.StatusCode.INTERNAL, "Exception deserializing request!")
         except ServingError as error:
             return context.abort(grpc.StatusCode[error.code], _shorten(error.message))
 
-    return answer
+
+class _PredictHandler(_Handler):
+    """Answers Predict requests, quick ones in gRPC's own thread; see `GrpcThreads`."""
+
+    def read(self, message: bytes) -> tuple[Any, bool]:
+        if len(message) > SMALL_BYTES:
+            return message, False
+        try:
+            request = self._request.FromString(message)
+        except DecodeError:
+            return message, True
+        try:
+            with _lease(self._manager, request.model_spec) as lease:
+                return request, expected_seconds(lease.servable, request) <= AT_ONCE_SECONDS
+        except ServingError:  # It will be refused.
+            return request, True
 
 
 def _shorten(message: str) -> str:
@@ -80,14 +108,14 @@ def _shorten(message: str) -> str:
     return encoded[:_MAX_MESSAGE_BYTES].decode(errors="ignore") + "...TRUNCATED"
 
 
-def _observed(api: str, run: Callable[..., Any]) -> _Call:
+def _observed(api: str, infer: _Call) -> _Call:
     """A call that runs a model, and its metrics."""
 
     def answer(manager: ModelManager, request: Any, context: grpc.ServicerContext) -> Any:
         started = time.perf_counter()
         model = request.model_spec.name
         try:
-            response = _infer(run, manager, request, context)
+            response = infer(manager, request, context)
         except ServingError as error:
             count_request(model, error.code)
             raise
@@ -98,18 +126,37 @@ def _observed(api: str, run: Callable[..., Any]) -> _Call:
     return answer
 
 
+def _predict(
+    manager: ModelManager, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
+) -> bytes:
+    _check_spec(request)
+    spec = request.model_spec
+    with _lease(manager, spec) as lease:
+        outputs = predict(lease.servable, request, context.time_remaining())
+    signature = spec.signature_name or DEFAULT_SIGNATURE
+    return predict_response(spec.name, lease.version, signature, outputs)
+
+
 def _infer(
     run: Callable[..., Any], manager: ModelManager, request: Any, context: grpc.ServicerContext
 ) -> Any:
+    _check_spec(request)
+    with _lease(manager, request.model_spec) as lease:
+        response = run(lease.servable, request, context.time_remaining())
+    answered = response.model_spec
+    answered.name = request.model_spec.name
+    answered.version.value = lease.version
+    return response
+
+
+def _check_spec(request: Any) -> None:
     if not request.HasField("model_spec"):
         raise ServingError("INVALID_ARGUMENT", "Missing ModelSpec")
-    spec = request.model_spec
+
+
+def _lease(manager: ModelManager, spec: model_pb2.ModelSpec) -> Lease:
     version = spec.version.value if spec.HasField("version") else None
-    with manager.lease(spec.name, version, spec.version_label) as lease:
-        response = run(lease.servable, request, context.time_remaining())
-    response.model_spec.name = spec.name
-    response.model_spec.version.value = lease.version
-    return response
+    return manager.lease(spec.name, version, spec.version_label)
 
 
 def _multi_inference(
@@ -118,8 +165,7 @@ def _multi_inference(
     context: grpc.ServicerContext,
 ) -> inference_pb2.MultiInferenceResponse:
     spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
-    version = spec.version.value if spec.HasField("version") else None
-    with manager.lease(spec.name, version, spec.version_label) as lease:
+    with _lease(manager, spec) as lease:
         response = multi_inference(lease.servable, request, context.time_remaining())
     for result in response.results:
         result.model_spec.version.value = lease.version
@@ -127,43 +173,43 @@ def _multi_inference(
 
 
 _PREDICTION_CALLS: dict[str, tuple[_Call, Any, Any]] = {
-    "Predict": (
-        _observed("Predict", predict),
+    _PREDICT: (
+        _observed(_PREDICT, _predict),
         predict_pb2.PredictRequest,
-        predict_pb2.PredictResponse,
+        bytes,
     ),
     "Classify": (
-        _observed("Classify", classify),
+        _observed("Classify", partial(_infer, classify)),
         classification_pb2.ClassificationRequest,
-        classification_pb2.ClassificationResponse,
+        classification_pb2.ClassificationResponse.SerializeToString,
     ),
     "Regress": (
-        _observed("Regress", regress),
+        _observed("Regress", partial(_infer, regress)),
         regression_pb2.RegressionRequest,
-        regression_pb2.RegressionResponse,
+        regression_pb2.RegressionResponse.SerializeToString,
     ),
     "MultiInference": (
         _multi_inference,
         inference_pb2.MultiInferenceRequest,
-        inference_pb2.MultiInferenceResponse,
+        inference_pb2.MultiInferenceResponse.SerializeToString,
     ),
     "GetModelMetadata": (
         lambda manager, request, context: get_model_metadata(manager, request),
         get_model_metadata_pb2.GetModelMetadataRequest,
-        get_model_metadata_pb2.GetModelMetadataResponse,
+        get_model_metadata_pb2.GetModelMetadataResponse.SerializeToString,
     ),
 }
 _MODEL_CALLS: dict[str, tuple[_Call, Any, Any]] = {
     "GetModelStatus": (
         lambda manager, request, context: get_model_status(manager, request),
         get_model_status_pb2.GetModelStatusRequest,
-        get_model_status_pb2.GetModelStatusResponse,
+        get_model_status_pb2.GetModelStatusResponse.SerializeToString,
     ),
     "HandleReloadConfigRequest": (
         lambda manager, request, context: handle_reload_config(
             manager, request, context.time_remaining()
         ),
         model_management_pb2.ReloadConfigRequest,
-        model_management_pb2.ReloadConfigResponse,
+        model_management_pb2.ReloadConfigResponse.SerializeToString,
     ),
 }

@@ -18,6 +18,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from tfrec.serving.loaded_signature import LoadedSignature
 from tfrec.serving.monitoring import count_examples, observe_run
 from tfrec.serving.predict import DEFAULT_SIGNATURE
 from tfrec.serving.servable import Servable
@@ -94,7 +95,7 @@ def multi_inference(
         "MultiInference",
         request.tasks[0].model_spec.name,
         servable,
-        joint,
+        LoadedSignature.of(joint),
         examples,
         sorted(joint.outputs),
         timeout_seconds,
@@ -122,7 +123,7 @@ class _Method(NamedTuple):
     """
 
     api: str
-    outputs: Callable[[meta_graph_pb2.SignatureDef], list[str]]
+    outputs: Callable[[LoadedSignature], list[str]]
     fill: Callable[[Mapping[str, np.ndarray], int, Any], None]
     result: str
 
@@ -131,7 +132,7 @@ class _Head(NamedTuple):
     """One task of a multi-inference request."""
 
     method: _Method
-    signature: meta_graph_pb2.SignatureDef
+    signature: LoadedSignature
     outputs: list[str]
 
 
@@ -152,7 +153,7 @@ def _run(
     api: str,
     model: str,
     servable: Servable,
-    signature: meta_graph_pb2.SignatureDef,
+    signature: LoadedSignature,
     examples: np.ndarray,
     outputs: list[str],
     timeout_seconds: float | None,
@@ -192,7 +193,7 @@ def _signature_name(request: Any) -> str:
     return request.model_spec.signature_name or DEFAULT_SIGNATURE
 
 
-def _signature(servable: Servable, name: str, complaint: str) -> meta_graph_pb2.SignatureDef:
+def _signature(servable: Servable, name: str, complaint: str) -> LoadedSignature:
     if name not in servable.signatures:
         raise _invalid(f"{complaint}: {name}")
     return servable.signatures[name]
@@ -211,31 +212,31 @@ def _examples(given: input_pb2.Input) -> np.ndarray:
     return array
 
 
-def _classification_outputs(signature: meta_graph_pb2.SignatureDef) -> list[str]:
+def _classification_outputs(signature: LoadedSignature) -> list[str]:
     if len(signature.inputs) != 1:
         raise _invalid("Expected one input Tensor.")
     if len(signature.outputs) not in (1, 2):
         raise _invalid(f"Expected one or two output Tensors, found {len(signature.outputs)}")
     if _INPUTS not in signature.inputs:
-        raise _unfit(f"No classification inputs found in SignatureDef: {signature}")
+        raise _unfit(f"No classification inputs found in SignatureDef: {signature.proto}")
     outputs = [alias for alias in (_CLASSES, _SCORES) if alias in signature.outputs]
     if not outputs:
         raise _unfit(
             "Expected classification signature outputs to contain at least one of"
-            f' "{_CLASSES}" or "{_SCORES}". Signature was: {signature}'
+            f' "{_CLASSES}" or "{_SCORES}". Signature was: {signature.proto}'
         )
     return outputs
 
 
-def _regression_outputs(signature: meta_graph_pb2.SignatureDef) -> list[str]:
+def _regression_outputs(signature: LoadedSignature) -> list[str]:
     if len(signature.inputs) != 1:
         raise _invalid("Expected one input Tensor.")
     if len(signature.outputs) != 1:
         raise _invalid("Expected one output Tensor.")
     if _INPUTS not in signature.inputs:
-        raise _unfit(f"No regression inputs found in SignatureDef: {signature}")
+        raise _unfit(f"No regression inputs found in SignatureDef: {signature.proto}")
     if _VALUES not in signature.outputs:
-        raise _unfit(f"No regression outputs found in SignatureDef: {signature}")
+        raise _unfit(f"No regression outputs found in SignatureDef: {signature.proto}")
     return [_VALUES]
 
 

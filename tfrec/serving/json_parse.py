@@ -282,10 +282,13 @@ def _uniform(value: Any, shape: tuple[int, ...], dtype: int) -> np.ndarray | Non
     return _to_array(leaves, dtype).reshape(shape)
 
 
+_LIST = {list}
+
+
 def _flatten(value: Any, shape: tuple[int, ...]) -> list | None:
     level = [value]
     for size in shape:
-        if any(type(item) is not list or len(item) != size for item in level):
+        if {*map(type, level)} - _LIST or {*map(len, level)} - {size}:
             return None
         level = list(chain.from_iterable(level))
     return level

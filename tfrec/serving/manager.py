@@ -2,25 +2,42 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from tfrec.errors import UserError
 from tfrec.serving.model_config import ModelConfig
-from tfrec.serving.model_versions import ModelVersions, Retry, load_servable
+from tfrec.serving.model_versions import ModelVersions, Retry, VersionRecord, load_servable
 from tfrec.serving.servable import Servable
 from tfrec.serving.status import ServingError, VersionStatus
 
 logger = logging.getLogger(__name__)
 
 
-class Lease(NamedTuple):
-    """A version that stays loaded while a request runs on it."""
+class Lease:
+    """A version that stays loaded for the length of a `with` block.
 
-    version: int
-    servable: Servable
+    Attributes:
+      version: its number.
+      servable: what to run.
+    """
+
+    __slots__ = ("_model", "_record", "servable", "version")
+
+    def __init__(self, model: ModelVersions, record: VersionRecord, servable: Servable) -> None:
+        """Takes over what `model.acquire` returned."""
+        self._model = model
+        self._record = record
+        self.version = record.version
+        self.servable = servable
+
+    def __enter__(self) -> "Lease":
+        """Does nothing: the version is already held."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Lets go of the version."""
+        self._model.release(self._record)
 
 
 class ModelManager:
@@ -166,16 +183,15 @@ class ModelManager:
         for model in self._models.values():
             model.unload_all()
 
-    @contextmanager
-    def lease(self, name: str, version: int | None = None, label: str = "") -> Iterator[Lease]:
-        """Keeps a version loaded for the length of a `with` block.
+    def lease(self, name: str, version: int | None = None, label: str = "") -> Lease:
+        """Keeps a version loaded, until the end of the `with` block that this has to begin.
 
         Args:
           name: the model.
           version: which version; None means the newest that is available.
           label: what the configuration calls the version, instead of `version`.
 
-        Yields:
+        Returns:
           The version's number and its servable.
 
         Raises:
@@ -190,10 +206,7 @@ class ModelManager:
         if model is None or record is None or record.servable is None:
             wanted = f"Latest({name})" if version is None else f"Specific({name}, {version})"
             raise ServingError("NOT_FOUND", f"Servable not found for request: {wanted}")
-        try:
-            yield Lease(record.version, record.servable)
-        finally:
-            model.release(record)
+        return Lease(model, record, record.servable)
 
     def statuses(self, name: str, version: int | None = None) -> list[VersionStatus]:
         """The states of a model's versions, also of those that have ended.

@@ -58,6 +58,6 @@ def get_model_metadata(
         response.model_spec.version.value = lease.version
         signatures = get_model_metadata_pb2.SignatureDefMap()
         for name, signature in lease.servable.signatures.items():
-            signatures.signature_def[name].CopyFrom(signature)
+            signatures.signature_def[name].CopyFrom(signature.proto)
     response.metadata[SIGNATURE_DEF].Pack(signatures)
     return response

@@ -1,22 +1,23 @@
 """The Predict call, apart from any transport."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
+from tfrec.serving.loaded_signature import LoadedSignature
 from tfrec.serving.monitoring import observe_run
 from tfrec.serving.servable import Servable
 from tfrec.serving.status import ServingError
-from tfrec.serving.tensors import fill_proto, from_proto
+from tfrec.serving.tensors import from_proto
 
 DEFAULT_SIGNATURE = "serving_default"
 
 
 def predict(
     servable: Servable, request: predict_pb2.PredictRequest, timeout_seconds: float | None = None
-) -> predict_pb2.PredictResponse:
+) -> dict[str, np.ndarray]:
     """Answers a PredictRequest.
 
     Args:
@@ -25,7 +26,7 @@ def predict(
       timeout_seconds: the run is stopped after this time; None sets no limit.
 
     Returns:
-      The outputs in typed fields, and the name of the signature that answered.
+      An array for each output that is asked for.
 
     Raises:
       ServingError: if the request does not fit the signature or the graph fails.
@@ -34,21 +35,17 @@ def predict(
     signature = servable.signatures.get(name)
     if signature is None:
         raise ServingError("FAILED_PRECONDITION", f'Serving signature key "{name}" not found.')
-    _check_names(signature, request.inputs)
-    inputs = {alias: _parse(alias, request.inputs[alias]) for alias in sorted(request.inputs)}
+    given = request.inputs
+    _check_names(signature, given)
+    inputs = {alias: _parse(alias, given[alias]) for alias in signature.inputs if alias in given}
     outputs = _select_outputs(signature, request.output_filter)
-    values = _run(request.model_spec.name, servable, signature, inputs, outputs, timeout_seconds)
-    response = predict_pb2.PredictResponse()
-    response.model_spec.signature_name = name
-    for alias, value in values.items():
-        fill_proto(value, response.outputs[alias])
-    return response
+    return _run(request.model_spec.name, servable, signature, inputs, outputs, timeout_seconds)
 
 
 def predict_arrays(
     model: str,
     servable: Servable,
-    signature: meta_graph_pb2.SignatureDef,
+    signature: LoadedSignature,
     inputs: Mapping[str, np.ndarray],
     timeout_seconds: float | None = None,
 ) -> dict[str, np.ndarray]:
@@ -68,11 +65,36 @@ def predict_arrays(
       ServingError: if the inputs do not fit the signature or the graph fails.
     """
     _check_names(signature, inputs)
-    return _run(model, servable, signature, inputs, sorted(signature.outputs), timeout_seconds)
+    return _run(model, servable, signature, inputs, list(signature.outputs), timeout_seconds)
 
 
-def _check_names(signature: meta_graph_pb2.SignatureDef, given: Collection[str]) -> None:
-    names, wanted = set(given), set(signature.inputs)
+def expected_seconds(servable: Servable, request: predict_pb2.PredictRequest) -> float:
+    """How long the model will run for a PredictRequest of a few bytes, by its last runs.
+
+    Args:
+      servable: the version that the request's `model_spec` has been resolved to.
+      request: signature name and shapes of the inputs are read from it.
+
+    Returns:
+      Seconds; 0 where the request will be refused, infinite where the last runs do not tell.
+    """
+    signature = servable.signatures.get(request.model_spec.signature_name or DEFAULT_SIGNATURE)
+    if signature is None:
+        return 0.0
+    seconds = servable.expected_seconds(signature)
+    for name in request.inputs if seconds < math.inf else ():
+        # A few bytes can stand for many numbers, all alike.
+        sizes = [dim.size for dim in request.inputs[name].tensor_shape.dim]
+        if math.prod(sizes) > _MOST_NUMBERS:
+            return math.inf
+    return seconds
+
+
+_MOST_NUMBERS = 4096
+
+
+def _check_names(signature: LoadedSignature, given: Collection[str]) -> None:
+    names, wanted = set(given), signature.inputs.keys()
     if names == wanted:
         return
     defaults = set(signature.defaults)
@@ -110,9 +132,7 @@ def _parse(alias: str, proto: object) -> np.ndarray:
         raise ServingError("INVALID_ARGUMENT", f"tensor parsing error: {alias}") from error
 
 
-def _select_outputs(
-    signature: meta_graph_pb2.SignatureDef, output_filter: Sequence[str]
-) -> Sequence[str]:
+def _select_outputs(signature: LoadedSignature, output_filter: Sequence[str]) -> Sequence[str]:
     seen: set[str] = set()
     for alias in output_filter:
         if alias not in signature.outputs:
@@ -124,13 +144,13 @@ def _select_outputs(
         if alias in seen:
             raise ServingError("INVALID_ARGUMENT", f"duplicate output tensor alias: {alias}")
         seen.add(alias)
-    return output_filter or sorted(signature.outputs)
+    return output_filter or list(signature.outputs)
 
 
 def _run(
     model: str,
     servable: Servable,
-    signature: meta_graph_pb2.SignatureDef,
+    signature: LoadedSignature,
     inputs: Mapping[str, np.ndarray],
     outputs: Sequence[str],
     timeout_seconds: float | None,

@@ -8,6 +8,7 @@ import re
 import time
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -25,6 +26,7 @@ from tfrec.serving.manager import ModelManager
 from tfrec.serving.model_info import SIGNATURE_DEF, get_model_metadata, get_model_status
 from tfrec.serving.monitoring import count_request, observe_request, render_metrics
 from tfrec.serving.predict import DEFAULT_SIGNATURE, predict_arrays
+from tfrec.serving.servable import AT_ONCE_SECONDS, SMALL_BYTES
 from tfrec.serving.status import ServingError
 
 HTTP_STATUS = {
@@ -113,11 +115,11 @@ class RestApi:
         self, method: str, path: str, headers: dict[bytes, str], body: bytes
     ) -> Reply | None:
         """The answer of a model that takes less time than to give the request to a thread."""
-        small = len(body) <= _SMALL_BYTES and b"content-encoding" not in headers
+        small = len(body) <= SMALL_BYTES and b"content-encoding" not in headers
         if not (small and path.endswith(":predict")):
             return None
         try:
-            return self.answer(method, path, headers, body, _AT_ONCE_SECONDS)
+            return self.answer(method, path, headers, body, AT_ONCE_SECONDS)
         except _TakesLongerError:
             return None
 
@@ -143,7 +145,7 @@ class RestApi:
         """
         if path == self._monitoring_path:
             return Reply(200, render_metrics(), "text/plain")
-        if not _API_PATH.fullmatch(path):
+        if not _API_PATH.match(path):
             return Reply(404, _NOT_FOUND_PAGE, "text/html")
         if method == "OPTIONS":
             allowed = re.match(r"https?://", headers.get(b"origin", ""))
@@ -184,11 +186,11 @@ class RestApi:
         body: bytes,
         most_seconds: float,
     ) -> bytes:
-        calls = {"classify": self._classify, "regress": self._regress}
-        if address is None or (method == "POST" and address.verb not in {*calls, "predict"}):
-            raise ServingError("INVALID_ARGUMENT", f"Malformed request: {method} {path}")
-        if address.verb == "predict":
+        if address is not None and address.verb == "predict":
             return self._predict(address, body, most_seconds)
+        calls = {"classify": self._classify, "regress": self._regress}
+        if address is None or (method == "POST" and address.verb not in calls):
+            raise ServingError("INVALID_ARGUMENT", f"Malformed request: {method} {path}")
         if method == "POST":
             return calls[address.verb](address, body)
         if not address.name:
@@ -250,9 +252,7 @@ class _TakesLongerError(Exception):
     """The model is expected to run for longer than it may."""
 
 
-_SMALL_BYTES = 4096
-_AT_ONCE_SECONDS = 0.0002
-_API_PATH = re.compile(r"(?i)/v1/.*")
+_API_PATH = re.compile(r"(?i)/v1/")
 _VERSION_OR_LABEL = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _POST_PATH = re.compile(
     rf"(?i)/v1/models/(?P<name>[^/:]+){_VERSION_OR_LABEL}:(?P<verb>classify|regress|predict)"
@@ -283,6 +283,7 @@ class _Address(NamedTuple):
         return spec
 
 
+@lru_cache(128)
 def _find_address(method: str, path: str) -> _Address | None:
     pattern = {"POST": _POST_PATH, "GET": _GET_PATH}.get(method)
     match = pattern.fullmatch(path) if pattern else None

@@ -14,9 +14,15 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
 from tensorflow.python.client import pywrap_tf_session
 
+from tfrec.serving.loaded_signature import LoadedSignature
 from tfrec.serving.names import PUT_ITEMS, REMOVE_ITEMS
 from tfrec.serving.status import ServingError
 from tfrec.serving.unbounded import unbounded_tensors
+
+SMALL_BYTES = 4096
+"""The size of requests of which the last ones tell how long their run will take."""
+AT_ONCE_SECONDS = 0.0002
+"""A run that takes no longer may hold up all others: to give it to a thread takes as long."""
 
 # A run that takes less than this is not worth the way to another thread and back.
 _QUICK_SECONDS = 0.002
@@ -41,7 +47,9 @@ class Servable:
     ) -> None:
         """Takes over a session that holds the restored model; see `load`."""
         self.path = path
-        self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(meta_graph.signature_def)
+        self.signatures = {
+            name: LoadedSignature.of(proto) for name, proto in meta_graph.signature_def.items()
+        }
         self.change: Callable[..., dict[str, np.ndarray]] | None = None
         self._session = session
         self._handles: dict[str, object] = {}
@@ -81,7 +89,7 @@ class Servable:
 
     def run(
         self,
-        signature: meta_graph_pb2.SignatureDef,
+        signature: LoadedSignature,
         inputs: Mapping[str, np.ndarray],
         outputs: Iterable[str],
         timeout_seconds: float | None = None,
@@ -104,15 +112,15 @@ class Servable:
             return self.change(name, inputs, outputs, timeout_seconds)
         return self.run_now(signature, inputs, outputs, timeout_seconds)
 
-    def expected_seconds(self, signature: meta_graph_pb2.SignatureDef) -> float:
+    def expected_seconds(self, signature: LoadedSignature) -> float:
         """How long a run takes, by the last ones; infinite where these do not tell."""
         if self._changing(signature):
             return math.inf
-        return self._expected(info.name for info in signature.outputs.values())
+        return self._expected([info.name for info in signature.outputs.values()])
 
     def run_now(
         self,
-        signature: meta_graph_pb2.SignatureDef,
+        signature: LoadedSignature,
         inputs: Mapping[str, np.ndarray],
         outputs: Iterable[str],
         timeout_seconds: float | None = None,
@@ -122,9 +130,9 @@ class Servable:
         What has taken little time lately, and has no loops, runs in the thread of the caller. It is
         not stopped there when the time is up.
         """
-        outputs = tuple(outputs)
-        feeds = {self._handle(signature.inputs[name].name): inputs[name] for name in inputs}
-        tensors = tuple(signature.outputs[name].name for name in outputs)
+        outputs = list(outputs)
+        feeds = {self._handle(signature.inputs[name].name): array for name, array in inputs.items()}
+        tensors = [signature.outputs[name].name for name in outputs]
         fetches = [self._handle(tensor) for tensor in tensors]
         # Here, waits of this thread for its turn can be told from what the run takes.
         here = self._expected(tensors) < _QUICK_SECONDS
@@ -141,13 +149,15 @@ class Servable:
         """Frees the model. Call it when no request runs on it any more."""
         self._session.close()
 
-    def _changing(self, signature: meta_graph_pb2.SignatureDef) -> str:
+    def _changing(self, signature: LoadedSignature) -> str:
         """The name of a signature that changes items; empty for any other."""
-        names = (PUT_ITEMS, REMOVE_ITEMS)
-        return next((name for name in names if signature is self.signatures.get(name)), "")
+        for name in (PUT_ITEMS, REMOVE_ITEMS):
+            if signature is self.signatures.get(name):
+                return name
+        return ""
 
-    def _expected(self, tensors: Iterable[str]) -> float:
-        return max(self._seconds.get(tensor, math.inf) for tensor in tensors)
+    def _expected(self, tensors: Sequence[str]) -> float:
+        return max([self._seconds.get(tensor, math.inf) for tensor in tensors], default=math.inf)
 
     def _learn(self, tensors: Sequence[str], seconds: float) -> None:
         """Follows a faster run at once, and a slower one, which may have waited its turn, less."""
@@ -157,9 +167,10 @@ class Servable:
                 self._seconds[tensor] = min(seconds, known + (seconds - known) * _TRUST)
 
     def _handle(self, tensor: str) -> object:
-        if tensor not in self._handles:
-            self._handles[tensor] = _find_handle(self._session, tensor)
-        return self._handles[tensor]
+        handle = self._handles.get(tensor)
+        if handle is None:
+            handle = self._handles[tensor] = _find_handle(self._session, tensor)
+        return handle
 
 
 # A call without a deadline is reported as one that has centuries left.

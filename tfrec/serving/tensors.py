@@ -33,10 +33,11 @@ def from_proto(proto: tensor_pb2.TensorProto) -> np.ndarray:
     if layout is None:
         raise ValueError(f"tensors of type {type_name(proto.dtype)} are not supported")
     shape = _shape(proto.tensor_shape)
-    if proto.tensor_content:
-        flat = _from_content(proto.tensor_content, layout, math.prod(shape))
+    count = math.prod(shape)
+    if content := proto.tensor_content:
+        flat = _from_content(content, layout, count)
     else:
-        flat = _from_values(getattr(proto, layout.field), layout, math.prod(shape))
+        flat = _from_values(getattr(proto, layout.field), layout, count)
     return flat.reshape(shape)
 
 
@@ -50,16 +51,22 @@ def fill_proto(array: np.ndarray, proto: tensor_pb2.TensorProto) -> None:
     Raises:
       KeyError: if no tensor has the type of `array`.
     """
-    proto.dtype = _ENUMS[array.dtype]
+    fill_type_and_shape(array.dtype, array.shape, proto)
     layout = _LAYOUTS[proto.dtype]
-    shape = proto.tensor_shape
-    shape.SetInParent()
-    for size in array.shape:
-        shape.dim.add().size = size
     flat = array.ravel()
     if layout.stored != layout.dtype:
         flat = flat.view(layout.stored)
     getattr(proto, layout.field).extend(flat.tolist())
+
+
+def fill_type_and_shape(
+    dtype: np.dtype, shape: Sequence[int], proto: tensor_pb2.TensorProto
+) -> None:
+    """Does what `fill_proto` does, but for the values."""
+    proto.dtype = _ENUMS[dtype]
+    proto.tensor_shape.SetInParent()
+    for size in shape:
+        proto.tensor_shape.dim.add().size = size
 
 
 def type_name(dtype: int) -> str:
@@ -114,8 +121,8 @@ _ENUMS = {layout.dtype: dtype for dtype, layout in _LAYOUTS.items()}
 
 
 def _shape(proto: tensor_shape_pb2.TensorShapeProto) -> tuple[int, ...]:
-    shape = tuple(dim.size for dim in proto.dim)
-    if proto.unknown_rank or any(size < 0 for size in shape):
+    shape = tuple([dim.size for dim in proto.dim])
+    if proto.unknown_rank or min(shape, default=0) < 0:
         raise ValueError("the shape is not fully known")
     return shape
 
@@ -130,7 +137,9 @@ def _from_values(values: Sequence, layout: _Layout, count: int) -> np.ndarray:
         filler = values[-1] if values else b""
         return _object_array([*values[:count], *[filler] * (count - len(values))])
     wide = _WIDE.get(layout.field, layout.stored)
-    flat = np.fromiter(values, wide, len(values)).astype(layout.stored).view(layout.dtype)
+    flat = np.fromiter(values, wide, len(values))
+    if wide != layout.dtype:
+        flat = flat.astype(layout.stored).view(layout.dtype)
     if len(flat) >= count:
         return flat[:count]
     padded = np.full(count, flat[-1] if len(flat) else 0, layout.dtype)
