@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrec.embeddings.pooling import Pooling, pool
+from tfrec.embeddings.pooling import Pooling, owning_rows, pool
 
 ROWS = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
 LISTS = [[4, 4, 1], [], [0], [2, 3]]
@@ -42,3 +42,16 @@ def test_half_precision_is_kept() -> None:
     pooled = pool(tf.constant(ROWS, tf.bfloat16), tf.ragged.constant(LISTS), "mean")
 
     assert pooled.dtype == tf.bfloat16
+
+
+@pytest.mark.parametrize("lengths", [[], [0], [0, 0], [1], [2, 0, 3], [0, 2, 0, 0]])
+@pytest.mark.parametrize("dtype", [tf.int32, tf.int64])
+def test_values_know_the_row_of_their_list(lengths: list[int], dtype: tf.DType) -> None:
+    values = tf.zeros([sum(lengths), 2])
+    lists = tf.RaggedTensor.from_row_lengths(values, tf.constant(lengths, dtype))
+
+    rows = owning_rows(lists)
+
+    expected = [row for row, length in enumerate(lengths) for _ in range(length)]
+    assert rows.numpy().tolist() == expected
+    assert rows.dtype == dtype

@@ -277,8 +277,8 @@ def test_rankers_are_explained_by_what_is_known_of_the_query(
         lambda raw: transform(raw, unknown),
         "sku",
         raw,
-        rows,
-        items,
+        items(tf.reshape(rows, [-1])),
+        tf.constant(2),
         lambda predictions: next(iter(predictions.values())),
     )
     found = answer(parts, ASKED, tf.fill(tf.shape(ASKED), True))

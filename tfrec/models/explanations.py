@@ -168,8 +168,8 @@ def explain_ranking(
     transform: Transform,
     item: str,
     raw: Raw,
-    rows: tf.Tensor,
-    items: Callable[[tf.Tensor], Features],
+    items: Features,
+    n: tf.Tensor,
     score: Callable[[dict[str, tf.Tensor]], tf.Tensor],
 ) -> Parts:
     """Explains scores that are made of what a ranker predicts.
@@ -179,20 +179,20 @@ def explain_ranking(
       transform: makes transformed features of raw ones.
       item: the feature that holds the items' ids.
       raw: raw features of the query, `[batch]`.
-      rows: `[batch, n]`, which items.
-      items: the transformed features of `[n]` such rows.
+      items: transformed features of items, `[batch * n]`, those of the first query first.
+      n: how many items each query has.
       score: makes `[any]` scores of the predictions, task -> `[any]`.
 
     Returns:
       The parts of the scores; what an item is counts to its baseline.
     """
-    batch, n = tf.unstack(tf.shape(rows))
+    batch = tf.shape(next(iter(raw.values())))[0]
     pairs = batch * n
     query = transform(_with_nobody(raw))
     # Each pair, and then each with nobody in the place of its shopper.
     owners = tf.concat([tf.repeat(tf.range(batch), n), tf.fill([pairs], batch)], 0)
     features = {name: tf.gather(query[name], owners) for name in model.query_features}
-    features |= items(tf.tile(tf.reshape(rows, [-1]), [2]))
+    features |= {name: tf.concat([column, column], 0) for name, column in items.items()}
     embedded = model.embed(features)
     of_items = {
         name: column[:pairs] for name, column in embedded.items() if name in model.item_features

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.embeddings.features import Column
+from tfrec.embeddings.pooling import owning_rows
 
 POINTS = 16
 """Places of the path at which gradients are taken."""
@@ -109,5 +110,5 @@ def _rows(column: Column) -> tf.Tensor:
 def _each(numbers: tf.Tensor, column: Column) -> tf.Tensor:
     """A number of each row, `[rows]`, for each of a column's values: `[values, 1]`."""
     if isinstance(column, tf.RaggedTensor):
-        numbers = tf.gather(numbers, column.value_rowids())
+        numbers = tf.gather(numbers, owning_rows(column))
     return numbers[:, tf.newaxis]

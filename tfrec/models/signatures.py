@@ -1,38 +1,34 @@
 """A trained template as a SavedModel: raw features in, the transform graph inside."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from tfrec.embeddings.features import Features
 from tfrec.features.parsing import parsing_spec
-from tfrec.features.signature import raw_inputs, sparse_inputs
+from tfrec.features.signature import raw_inputs
 from tfrec.models.base import Template, select
 from tfrec.models.catalogue_features import CatalogueFeatures, row_table
 from tfrec.models.closed_form import ClosedForm
 from tfrec.models.explanations import (
     answer,
     explain_history,
-    explain_ranking,
     explain_retrieval,
     explain_sequential,
 )
 from tfrec.models.ranking import RankingTemplate
+from tfrec.models.ranking_graph import EXAMPLES, ITEMS, SCORES, RankingGraph
 from tfrec.models.retrieval import RetrievalTemplate
 from tfrec.models.sequential import Sequential
+from tfrec.models.shared_graphs import shared_transform, transform_features, transformed_inputs
 
-EMBEDDING, SCORES, ITEMS = "embedding", "scores", "items"
+EMBEDDING = "embedding"
 EMBED_QUERY, EMBED_ITEM = "embed_query", "embed_item"
-SCORE_CATALOGUE, RANK = "score_catalogue", "rank"
-RANK_FEATURES, PLACES = "rank_features", "places"
-EXPLAIN = "explain"
+SCORE_CATALOGUE, RANK, RANK_FEATURES = "score_catalogue", "rank", "rank_features"
+EXPLAIN, EXPLAIN_FEATURES = "explain", "explain_features"
 EXPLAIN_VECTORS, VECTORS = "explain_vectors", "vectors"
-EXPLAIN_FEATURES, KNOWN, WEIGHTS = "explain_features", "known", "weights"
-_EXAMPLES = tf.TensorSpec([None], tf.string, "examples")
 
 
 def save_retrieval_model(
@@ -94,7 +90,8 @@ def save_ranking_model(
       item: the feature that holds the items' ids; without it no history is explained by its items.
     """
     layer = transform.transform_features_layer()
-    _save(model, layer, _ranking(model, layer, catalogue, item), path, catalogue)
+    graph = RankingGraph(model, layer, catalogue, item)
+    _save(model, layer, graph.signatures(), path, catalogue)
 
 
 def save_fitted_model(
@@ -160,18 +157,23 @@ def _retrieval(
         ITEMS: tf.TensorSpec([None, None], tf.string, ITEMS),
         VECTORS: tf.TensorSpec([None, None, model.embedding_dim], tf.float32, VECTORS),
     }
+    transform = shared_transform(layer, model.spec, model.query_features)
+    embed = tf.function(
+        model.embed_item, [transformed_inputs(model.spec, model.item_features)], autograph=False
+    )
 
     @tf.function(autograph=False, input_signature=[queries])
     def embed_query(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {EMBEDDING: model.embed_query(_transform(layer, features))}
+        return {EMBEDDING: model.embed_query(transform(features))}
 
     @tf.function(autograph=False, input_signature=[raw_inputs(model.spec, model.item_features)])
     def embed_item(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {EMBEDDING: model.embed_item(_transform(layer, features))}
+        return {EMBEDDING: embed(transform_features(layer, features))}
 
-    @tf.function(autograph=False, input_signature=[_EXAMPLES])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, EXAMPLES)])
     def embed_item_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {EMBEDDING: model.embed_item(tf.io.parse_example(examples, parsing))}
+        parsed = tf.io.parse_example(examples, parsing)
+        return {EMBEDDING: embed(select(parsed, model.item_features))}
 
     @tf.function(autograph=False, input_signature=[{**queries, **pairs}])
     def explain_vectors(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -179,7 +181,6 @@ def _retrieval(
         items, vectors = raw.pop(ITEMS), raw.pop(VECTORS)
         known = tf.reduce_all(tf.math.is_finite(vectors), -1)
         vectors = tf.where(known[..., tf.newaxis], vectors, 0.0)
-        transform = partial(_transform, layer)
         if isinstance(model, Sequential):
             parts = explain_sequential(model, transform, raw, vectors)
         else:
@@ -187,101 +188,3 @@ def _retrieval(
         return answer(parts, items, known)
 
     return [embed_query, embed_item, embed_item_examples, explain_vectors]
-
-
-def _ranking(
-    model: RankingTemplate, layer: tf.Module, catalogue: CatalogueFeatures, item: str
-) -> list[tf.types.experimental.PolymorphicFunction]:
-    parsing = parsing_spec(model.spec, [*model.query_features, *model.item_features])
-    queries = raw_inputs(model.spec, model.query_features)
-    items = raw_inputs(model.spec, model.item_features)
-    ids = tf.TensorSpec([None, None], tf.string, ITEMS)
-    some = tf.TensorSpec([None, None], tf.int32, PLACES)
-    of_any_items = {
-        ITEMS: ids,
-        PLACES: some,
-        KNOWN: tf.TensorSpec([None, None], tf.bool, KNOWN),
-        WEIGHTS: tf.TensorSpec([None], tf.float32, WEIGHTS),
-    }
-    transform = partial(_transform, layer)
-
-    def rank_rows(
-        raw: dict[str, tf.Tensor], rows: tf.Tensor, items: Callable[[tf.Tensor], Features]
-    ) -> dict[str, tf.Tensor]:
-        """Ranks `[batch, n]` rows, of which `items` tells the features, each for its query."""
-        query = transform(raw)
-        owner = tf.repeat(tf.range(tf.shape(rows)[0]), tf.shape(rows)[1])
-        features = {name: tf.gather(query[name], owner) for name in model.query_features}
-        features |= items(tf.reshape(rows, [-1]))
-        return {
-            task: tf.reshape(prediction, tf.shape(rows))
-            for task, prediction in model.rank(features).items()
-        }
-
-    def features_of_items(inputs: dict[str, tf.Tensor]) -> Callable[[tf.Tensor], Features]:
-        """Tells the features of places among items whose raw ones are given."""
-        columns = transform(dict(select(inputs, model.item_features)))
-        return lambda places: {n: tf.gather(columns[n], places) for n in model.item_features}
-
-    def first(predictions: dict[str, tf.Tensor]) -> tf.Tensor:
-        return next(iter(predictions.values()))
-
-    @tf.function(autograph=False, input_signature=[{**queries, ITEMS: ids}])
-    def rank(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        raw = dict(inputs)
-        rows = catalogue.rows(raw.pop(ITEMS))
-        predictions = rank_rows(raw, tf.maximum(rows, 0), catalogue)
-        return {task: tf.where(rows < 0, np.nan, p) for task, p in predictions.items()}
-
-    @tf.function(autograph=False, input_signature=[{**queries, **items, PLACES: some}])
-    def rank_features(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        at = features_of_items(inputs)
-        return rank_rows(dict(select(inputs, model.query_features)), inputs[PLACES], at)
-
-    @tf.function(autograph=False, input_signature=[_EXAMPLES])
-    def rank_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return model.rank(tf.io.parse_example(examples, parsing))
-
-    @tf.function(autograph=False, input_signature=[queries])
-    def score_catalogue(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        batch = tf.shape(next(iter(raw.values())))[0]
-        every = tf.tile(tf.range(catalogue.items)[tf.newaxis], [batch, 1])
-        return {SCORES: next(iter(rank_rows(raw, every, catalogue).values()))}
-
-    @tf.function(autograph=False, input_signature=[{**queries, ITEMS: ids}])
-    def explain(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        raw = dict(inputs)
-        asked = raw.pop(ITEMS)
-        rows = catalogue.rows(asked)
-        known, rows = rows >= 0, tf.maximum(rows, 0)
-        parts = explain_ranking(model, transform, item, raw, rows, catalogue, first)
-        return answer(parts, asked, known)
-
-    @tf.function(autograph=False, input_signature=[{**queries, **items, **of_any_items}])
-    def explain_features(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        def weighted(predictions: dict[str, tf.Tensor]) -> tf.Tensor:
-            tasks = [predictions[task] for task in sorted(predictions)]
-            return tf.tensordot(inputs[WEIGHTS], tf.stack(tasks), 1)
-
-        raw, at = dict(select(inputs, model.query_features)), features_of_items(inputs)
-        parts = explain_ranking(model, transform, item, raw, inputs[PLACES], at, weighted)
-        return answer(parts, inputs[ITEMS], inputs[KNOWN])
-
-    return [rank, rank_features, rank_examples, score_catalogue, explain, explain_features]
-
-
-def _transform(
-    layer: tf.Module, raw: dict[str, tf.Tensor]
-) -> dict[str, tf.Tensor | tf.RaggedTensor]:
-    """Raw features -> transformed ones, with ragged tensors for sparse ones."""
-    columns = layer(sparse_inputs(raw))
-    return {
-        name: _ragged(column) if isinstance(column, tf.SparseTensor) else column
-        for name, column in columns.items()
-    }
-
-
-def _ragged(column: tf.SparseTensor) -> tf.RaggedTensor:
-    """Closes the gaps where a client left a place empty, which `from_sparse` would refuse."""
-    rows, count = column.indices[:, 0], column.dense_shape[0]
-    return tf.RaggedTensor.from_value_rowids(column.values, rows, nrows=count, validate=False)

@@ -6,14 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrec.models.signatures import (
-    EXPLAIN_FEATURES,
-    KNOWN,
-    PLACES,
-    RANK,
-    RANK_FEATURES,
-    WEIGHTS,
-)
+from tfrec.models.ranking_graph import KNOWN, PLACES, WEIGHTS
+from tfrec.models.signatures import EXPLAIN_FEATURES, RANK, RANK_FEATURES
 from tfrec.retrieval.cells import Cells
 from tfrec.retrieval.index import best
 

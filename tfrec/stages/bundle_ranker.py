@@ -11,11 +11,11 @@ import tensorflow as tf
 from tfrec.data.catalogue import Catalogue
 from tfrec.data.query_set import QuerySet, client_tensor
 from tfrec.errors import UserError
+from tfrec.models.ranking_graph import PLACES
 from tfrec.models.signatures import (
     EMBED_ITEM,
     EMBED_QUERY,
     ITEMS,
-    PLACES,
     RANK,
     RANK_FEATURES,
     SCORE_CATALOGUE,
