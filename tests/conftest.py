@@ -1,5 +1,6 @@
 """Fixtures that every room's tests share."""
 
+import gc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,6 +23,11 @@ _SLOWEST = ("integration", "training", "stages")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the rooms with the longest files first, so that no process is left alone with one."""
     items.sort(key=lambda item: item.path.parent.name not in _SLOWEST)
+
+
+def pytest_collection_finish() -> None:
+    """Has no later collection of garbage walk through what was imported, a million objects."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

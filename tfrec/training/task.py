@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrec.errors import UserError
+from tfrec.imports import uncollected_imports
 from tfrec.training.processes import SUPERVISED
 
 PROGRESS, ERROR = "progress", "error"
@@ -82,7 +83,8 @@ def _failed(error: Exception, status: int) -> int:
 
 def _serve() -> None:
     """Lends this process to the chief for as long as it runs."""
-    import tensorflow as tf
+    with uncollected_imports():
+        import tensorflow as tf
 
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     tf.distribute.Server(
@@ -95,11 +97,12 @@ def _serve() -> None:
 
 def _train(file: Path, leads: bool) -> None:
     # Servers do not need these, and are ready seconds earlier without them.
-    from tfrec.training.failures import translate
-    from tfrec.training.job import TrainingJob
-    from tfrec.training.progress import Progress
-    from tfrec.training.trainer import train
-    from tfrec.training.watchdog import Watchdog
+    with uncollected_imports():
+        from tfrec.training.failures import translate
+        from tfrec.training.job import TrainingJob
+        from tfrec.training.progress import Progress
+        from tfrec.training.trainer import train
+        from tfrec.training.watchdog import Watchdog
 
     job = TrainingJob.model_validate_json(file.read_text())
     watchdog = Watchdog(_PATIENCE * job.training.worker_timeout, _give_up)
@@ -117,8 +120,9 @@ def _train(file: Path, leads: bool) -> None:
 
 
 def _evaluate(file: Path) -> None:
-    from tfrec.training.evaluator import evaluate
-    from tfrec.training.job import TrainingJob
+    with uncollected_imports():
+        from tfrec.training.evaluator import evaluate
+        from tfrec.training.job import TrainingJob
 
     evaluate(TrainingJob.model_validate_json(file.read_text()))
 
