@@ -6,6 +6,8 @@ from setuptools import find_packages, setup
 root = Path(__file__).parent
 version = re.search(r'__version__ = "(.+)"', (root / "tfrec/__init__.py").read_text())[1]
 
+kubeflow = ["kfp>=2.5,<2.6", "kfp-kubernetes==1.0.0", "kubernetes>=26.1,<27"]
+
 setup(
     name="tfrec",
     version=version,
@@ -33,7 +35,7 @@ setup(
         "apache-beam>=2.59,<2.60",
         "click>=8.1",
         "google-crc32c>=1.5",
-        "grpcio>=1.66",
+        "grpcio>=1.66,<1.67",
         "grpcio-health-checking>=1.48,<1.49",
         "httpx>=0.27",
         "jinja2>=3.1",
@@ -50,8 +52,10 @@ setup(
         "pydantic>=2.9,<3",
         "python-rapidjson>=1.20",
         "pyyaml>=6",
+        "redis>=5,<6",
         "rich>=13",
         "scann==1.3.2",
+        "scikit-learn>=1.5,<1.6",
         "scipy>=1.12",
         "starlette>=1.0",
         "tensorflow==2.16.2",
@@ -62,13 +66,15 @@ setup(
         "tf-keras==2.16.0",
         "tfx==1.16.0",
         "tfx-bsl==1.16.1",
+        "threadpoolctl>=3.5",
         "uvicorn>=0.54",
     ],
     extras_require={
-        "kubeflow": ["kfp>=2.5,<2.6", "kubernetes>=26.1,<27"],
+        "kubeflow": kubeflow,
         "gpu": ["tensorflow[and-cuda]==2.16.2"],
         "benchmarks": ["faiss-cpu", "hnswlib"],
         "dev": [
+            *kubeflow,
             "hypothesis",
             "mypy",
             "pytest",

@@ -15,6 +15,7 @@ from tfrec.cli.features import features
 from tfrec.cli.items import items
 from tfrec.cli.loadtest import loadtest
 from tfrec.cli.measure import measure
+from tfrec.cli.pipeline import pipeline
 from tfrec.cli.plan import plan
 from tfrec.cli.query import query
 from tfrec.cli.recommend import recommend
@@ -22,6 +23,7 @@ from tfrec.cli.serve import serve
 from tfrec.cli.serving_config import serving_config
 from tfrec.cli.stages import STAGE_COMMANDS, run
 from tfrec.cli.tune import tune
+from tfrec.cli.uplift import uplift
 from tfrec.cli.verify import verify
 from tfrec.errors import UserError
 
@@ -41,7 +43,7 @@ def cli() -> None:
 
 for command in (
     *(run, *STAGE_COMMANDS, plan, tune, verify, serve, query, recommend, items, loadtest),
-    *(serving_config, data, datasets, features, measure),
+    *(serving_config, data, datasets, features, measure, uplift, pipeline),
 ):
     cli.add_command(command)
 

@@ -1,0 +1,1 @@
+"""Campaigns and their coupons: who got them, and what was bought before and during."""

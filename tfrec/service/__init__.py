@@ -1,0 +1,1 @@
+"""The online recommendation service: what shoppers do, and what is known of them now."""
