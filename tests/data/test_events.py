@@ -13,6 +13,7 @@ from records import read_rejects
 from tfrec.data.catalogue import Catalogue
 from tfrec.data.config import DataConfig
 from tfrec.data.counts import Counts
+from tfrec.data.erased import erase
 from tfrec.data.events import (
     PART,
     TYPE,
@@ -463,3 +464,24 @@ def test_log_of_which_the_minimums_leave_nothing_is_refused(
     assert counted == Counts(1, {}, {"too few events of shopper or item": 1})
     with pytest.raises(UserError, match="no event is left"):
         first_and_last(output.events)
+
+
+def test_events_of_erased_shoppers_are_dropped_and_not_even_rejected(
+    prepare: Prepare,
+    write_parquet: Callable[..., str],
+    output: PreparedData,
+    tmp_path: Path,
+) -> None:
+    erase(tmp_path / "erased", "7", 100)
+    file = write_parquet(
+        shopper=[7, 7, 7, 8, None],
+        sku=["apple", "bread", "kiwi", "bread", "bread"],
+        at=[100, 101, 50, 100, 100],
+    )
+
+    rows, counted = prepare(file, clean={"erased": str(tmp_path / "erased")})
+
+    assert [(row[USER], row[TIME]) for row in rows] == [("7", 101), ("8", 100)]
+    assert counted == Counts(read=5, rejected={"missing user": 1}, dropped={"erased": 2})
+    rejected = read_rejects(output.rejects, "events")
+    assert [line["reason"] for line in rejected] == ["missing user"]

@@ -1,4 +1,4 @@
-"""`tfrec features`: a spec proposed from data, and one checked against them."""
+"""`tfrec features`: a spec proposed from data, one checked against them, values for a service."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from tfrec.cli.reporter import ConsoleReporter
 from tfrec.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _ROLES: tuple["Role", ...] = ("user", "item", "context", "label", "weight", "tim
 
 @click.group()
 def features() -> None:
-    """Propose a config's features from data, or check them against data."""
+    """Propose a config's features from data, check them against data, or push their values."""
 
 
 @features.command()
@@ -105,6 +106,46 @@ def check(config: Path, rows: int, every: bool) -> None:
     ]
     if problems:
         raise UserError("\n".join(problems))
+
+
+@features.command()
+@click.argument("config")
+@click.option(
+    "--store",
+    "url",
+    required=True,
+    metavar="URL",
+    help="sqlite:///FILE (sqlite:////FILE from the root), or redis://HOST:PORT/DATABASE.",
+)
+def push(config: str, url: str) -> None:
+    """Load a service's feature store with all shoppers of the prepared data.
+
+    Histories, counters and profiles are put in the place of those there, but for shoppers of whom
+    the service has heard since. What was broken off goes on where it was. The service may run
+    meanwhile.
+
+    \b
+    Examples:
+      tfrec features push configs/complete_journey.yaml --store sqlite:///service/features.sqlite
+      tfrec features push configs/complete_journey.yaml --store redis://localhost:6379/0
+    """
+    from tfrec.service.feature_store import StoreError
+    from tfrec.service.open_store import open_store
+    from tfrec.stages.experiment import Experiment
+    from tfrec.stages.push_features import online_features, push_features
+
+    experiment = Experiment.load(config)
+    spec, erased = experiment.config.features, experiment.config.data.clean.erased
+    try:
+        store = open_store(url, online_features(experiment.prepared, spec))
+        with ConsoleReporter() as reporter:
+            reporter.stage("push")
+            done = push_features(experiment.prepared, spec, store, erased, reporter)
+        store.close()
+    except StoreError as error:
+        raise UserError(f"--store: {error}; the same command goes on from here") from None
+    left = f"{done.newer:,} have newer events there; {done.erased:,} are erased"
+    click.echo(f"put: {done.put:,} shoppers; {left}")
 
 
 def _show(checked: "dict[str, Checked]") -> None:

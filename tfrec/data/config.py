@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -124,6 +125,8 @@ class Cleaning(Section):
       min_user_events: shoppers with fewer events are left out.
       min_item_events: events of items with fewer are left out.
       k_core: repeat both minimums until all shoppers and items that are left fulfil them.
+      erased: file of tombstones; events of these shoppers up to their erasure are left out. Nobody
+        is erased while there is none.
     """
 
     duplicates: Literal["drop", "keep"] = "drop"
@@ -133,6 +136,7 @@ class Cleaning(Section):
     min_user_events: Count = 1
     min_item_events: Count = 1
     k_core: bool = False
+    erased: Path | None = None
 
 
 class TimeSplit(Section):
@@ -276,6 +280,9 @@ class DataConfig(Section):
       targets: event types that evaluation looks for; by default all that count as examples.
       session_gap: silence after which a shopper's next event begins a new session.
       pairs: whether and how to find complementary items.
+      preprocessing: a function of the shop's own, `package.module.name` or `path/to/file.py:name`,
+        that is given a feature's name and a tensor of its raw values, and returns as many values of
+        the same type; it becomes a part of the transform, and so of what is served.
       labels: whether and how to write labelled examples for rankers.
       sequences: whether to write examples for models that learn whole histories at once: each
         shopper's last event, and so many events before it as the longest history holds, the next.
@@ -294,6 +301,7 @@ class DataConfig(Section):
     targets: tuple[str, ...] = ()
     session_gap: Duration = 1800
     pairs: Pairs | None = None
+    preprocessing: str | None = None
     labels: Labels | None = None
     sequences: bool = False
     beam: BeamConfig = BeamConfig()

@@ -19,6 +19,7 @@ from tfrec.data.casting import cast_feature, prefixed
 from tfrec.data.catalogue import Catalogue
 from tfrec.data.config import Cleaning, DataConfig, Log
 from tfrec.data.core import core, kept
+from tfrec.data.erased import Erased
 from tfrec.data.prepared import PreparedData
 from tfrec.data.promotions import MATCH, JoinPromotions
 from tfrec.data.robots import robots
@@ -202,6 +203,7 @@ class _Check(beam.DoFn):
             if (column := log.columns.get(name, name)) in files.columns
         }
         self._match, self._clean, self._path = match, clean, catalogue
+        self._erased = Erased.read(clean.erased) if clean.erased else Erased.nobody()
         named = [log.user, log.item, log.time, log.type_column, *match]
         named += self._column.values()
         self.columns = list(dict.fromkeys(name for name in named if name))
@@ -210,17 +212,29 @@ class _Check(beam.DoFn):
         self._catalogue = Catalogue(self._path)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[object]:
+        counts.read(len(batch))
+        # First of all, so that no rejected row of an erased shopper is written down.
+        batch = self._without_erased(batch)
         columns, faults = self._ids_and_times(batch)
         for name, feature in self._features.items():
             columns[name], wrong = self._cast(name, feature, batch)
             faults |= wrong
         columns |= {MATCH + name: to_strings(batch[name])[0] for name in self._match}
         columns |= {FILE: batch[FILE], LINE: batch[LINE]}
-        counts.read(len(batch))
         good, lines = counts.reject(batch, faults)
         yield from map(_REJECT, lines)
         rows = pa.RecordBatch.from_arrays(list(columns.values()), list(columns)).filter(good)
         yield _in_range(rows, self._clean)
+
+    def _without_erased(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if not len(self._erased):
+            return batch
+        log = self._log
+        users, _ = to_strings(batch[log.user])
+        times, _ = to_seconds(batch[log.time], log.unit, log.format)
+        rest = batch.filter(pc.invert(self._erased.covers(users, times)))
+        counts.drop("erased", len(batch) - len(rest))
+        return rest
 
     def _ids_and_times(self, batch: pa.RecordBatch) -> tuple[dict[str, pa.Array], Faults]:
         """Who did what to which item when, and what is wrong with it."""
