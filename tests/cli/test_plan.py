@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from command import tfrec
 from shop import Shop
 
 from tfrec.cli.plan import plan
+from tfrec.data.prepared import PreparedData
 from tfrec.errors import UserError
 
 ID = {"kind": "categorical", "embedding": 64, "lookup": "hash"}
@@ -89,3 +91,30 @@ def test_mistake_is_named_in_one_line(config: Path, change: tuple[str, str], mes
     assert isinstance(done.exception, UserError)
     (line,) = str(done.exception).splitlines()
     assert line.startswith(message)
+
+
+def test_the_job_that_would_train_is_printed_as_yaml(
+    shop: Shop, prepared: PreparedData, tmp_path: Path
+) -> None:
+    (tmp_path / "runs" / "shop").mkdir(parents=True)
+    (tmp_path / "runs" / "shop" / "prepare").symlink_to(prepared.path)
+    job = {"image": "shop/trainer:1", "volume": {"claim": "shop-data", "path": str(tmp_path)}}
+    content = {**shop.config(), "runs": str(tmp_path / "runs"), "pipeline": {"tfjob": job}}
+    config = tmp_path / "shop.yaml"
+    config.write_text(yaml.safe_dump(content))
+
+    done = run(config, "--tfjob")
+
+    assert done.exit_code == 0, done.output
+    manifest = yaml.safe_load(done.stdout)
+    assert manifest["metadata"]["name"].startswith("tfrec-shop-")
+    (container,) = manifest["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"]["containers"]
+    assert re.fullmatch(
+        rf"{tmp_path}/runs/shop/\.train-[0-9a-f]{{12}}/job\.json", container["command"][-1]
+    )
+
+
+def test_a_job_that_is_not_in_the_config_is_asked_for(config: Path) -> None:
+    done = run(config, "--tfjob")
+
+    assert str(done.exception).startswith("pipeline.tfjob: missing; add it, e.g. ")

@@ -1,32 +1,54 @@
+import json
 import re
 import shlex
 import shutil
 import socket
 import subprocess
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tfrec.cli.overrides import parse
 from tfrec.cli.serve import serve
+from tfrec.config import override
+from tfrec.deploy.pipeline_config import PipelineConfig
 from tfrec.serving import ModelServer
+from tfrec.training.config import TrainingConfig
+from tfrec.training.existing_cluster import ExistingCluster
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
-IMAGES = ("serving", "server")
+SERVERS, IMAGES = ("serving", "server"), ("serving", "server", "trainer", "pipeline")
+SHARED_STAGES = {"packages", "runtime", "server-code", "trainer-code", "pipeline-code"}
 
 
-def instructions(image: str) -> list[tuple[str, str]]:
-    """Each instruction of a Dockerfile and its arguments."""
-    text = (DOCKER / f"{image}.Dockerfile").read_text().replace("\\\n", "")
+def all_instructions() -> list[tuple[str, str]]:
+    """Each instruction of the recipe and its arguments."""
+    text = (DOCKER / "Dockerfile").read_text().replace("\\\n", "")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return [tuple(line.split(maxsplit=1)) for line in lines]
 
 
-def only(image: str, name: str) -> str:
-    (found,) = [text for instruction, text in instructions(image) if instruction == name]
+def stages() -> dict[str, list[tuple[str, str]]]:
+    """Name of a stage -> its instructions, with those of the stages that it goes on from."""
+    (argument,) = [text for name, text in all_instructions() if text.startswith("PYTHON=")]
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, text in all_instructions():
+        if name == "FROM":
+            base, _, stage = text.partition(" AS ")
+            base = base.replace("${PYTHON}", argument.removeprefix("PYTHON="))
+            found[stage] = [*found.get(base, [("FROM", base)])]
+        elif found:
+            found[stage].append((name, text))
     return found
+
+
+def last(image: str, name: str) -> str:
+    """The arguments of the instruction that is in force."""
+    return [text for instruction, text in stages()[image] if instruction == name][-1]
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +56,38 @@ def compose() -> dict:
     return yaml.safe_load((DOCKER / "compose.yaml").read_text())
 
 
-@pytest.mark.parametrize("image", IMAGES)
-def test_image_is_pinned_unprivileged_and_tells_its_health(image):
-    bases = [text.split()[0] for name, text in instructions(image) if name == "FROM"]
-    assert all(re.search(r":\d+\.\d+", base) for base in bases)
-    assert int(only(image, "USER").split(":")[0]) > 0
-    assert only(image, "HEALTHCHECK").endswith('CMD ["healthcheck"]')
+def test_the_recipe_has_a_target_for_each_image():
+    assert set(stages()) == {*IMAGES, *SHARED_STAGES}
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_what_an_image_copies_is_in_its_context(image):
+def test_image_is_pinned_and_unprivileged(image):
+    assert re.search(r":\d+\.\d+", last(image, "FROM"))
+    assert last(image, "USER") == "10001:10001"
+
+
+@pytest.mark.parametrize("image", ["server-code", "trainer-code", "pipeline-code"])
+def test_packages_are_those_of_the_lock_file(image):
+    installs = [text for name, text in stages()[image] if name == "RUN" and "pip install" in text]
+
+    *locked, code = installs
+    assert locked
+    assert all("--constraint constraints.txt" in install for install in locked)
+    assert "--no-deps" in code
+
+
+@pytest.mark.parametrize("image", ["serving", "server", "trainer"])
+def test_what_listens_tells_its_health(image):
+    assert last(image, "HEALTHCHECK").endswith('CMD ["healthcheck"]')
+    copied = [text for name, text in stages()[image] if name == "COPY"]
+    assert any(text.endswith("/usr/local/bin/healthcheck") for text in copied)
+
+
+def test_what_images_copy_is_in_their_context():
     patterns = [
         line for line in (ROOT / ".dockerignore").read_text().split("\n") if line[:1] == "!"
     ]
-    copied = [text for name, text in instructions(image) if name == "COPY" and "--from" not in text]
+    copied = [text for name, text in all_instructions() if name == "COPY" and "--from" not in text]
     for text in copied:
         *sources, _ = [part for part in shlex.split(text) if not part.startswith("--")]
         for source in sources:
@@ -57,8 +97,8 @@ def test_what_an_image_copies_is_in_its_context(image):
 
 
 def test_flags_are_those_of_the_server(compose):
-    commands = [yaml.safe_load(only(image, "CMD")) for image in IMAGES]
-    commands += [service["command"] for service in compose["services"].values()]
+    commands = [yaml.safe_load(last(image, "CMD")) for image in SERVERS]
+    commands += [compose["services"][name]["command"] for name in ("tfrec", "tensorflow_serving")]
     for command in commands:
         flags = [re.sub(r"\$\{\w+:-(.*)\}", r"\1", flag) for flag in command]
         parsed = serve.make_context("serve", flags).params
@@ -68,16 +108,40 @@ def test_flags_are_those_of_the_server(compose):
         assert parsed["grpc_max_threads"] == 64
 
 
-def test_each_server_is_a_profile_that_cannot_change_what_it_serves(compose):
-    for name, service in compose["services"].items():
-        assert service["profiles"] == [name]
-        assert (DOCKER / ".." / service["build"]["dockerfile"]).is_file()
-        assert (DOCKER / service["build"]["context"]).resolve() == ROOT
-        assert service["read_only"]
-        volumes = {volume["target"]: volume for volume in service["volumes"]}
-        assert volumes["/models"]["read_only"] == "${MODELS_READ_ONLY:-true}"
-        assert volumes["/config"]["read_only"] is True
-        assert [port.rpartition(":")[2] for port in service["ports"]] == ["8500", "8501"]
+def test_services_are_built_by_the_recipe(compose):
+    for service in compose["services"].values():
+        build = service["build"]
+        assert (DOCKER / ".." / build["dockerfile"]).is_file()
+        assert (DOCKER / build["context"]).resolve() == ROOT
+        assert service["image"] == f"tfrec-{build['target']}"
+        assert build["target"] in IMAGES
+        assert service["cap_drop"] == ["ALL"]
+
+
+@pytest.mark.parametrize("name", ["tfrec", "tensorflow_serving"])
+def test_each_server_is_a_profile_that_cannot_change_what_it_serves(compose, name):
+    service = compose["services"][name]
+    assert service["profiles"] == [name]
+    assert service["read_only"]
+    volumes = {volume["target"]: volume for volume in service["volumes"]}
+    assert volumes["/models"]["read_only"] == "${MODELS_READ_ONLY:-true}"
+    assert volumes["/config"]["read_only"] is True
+    assert [port.rpartition(":")[2] for port in service["ports"]] == ["8500", "8501"]
+
+
+def test_a_laptops_cluster_is_one_that_its_tasks_take(compose):
+    tasks = {name: compose["services"][name] for name in ("chief", "worker", "ps")}
+
+    for name, service in tasks.items():
+        assert service["profiles"] == ["train"]
+        program, stage, _, *values = service["command"]
+        assert (program, stage) == ("tfrec", "train")
+        content = override({}, parse(values))
+        assert PipelineConfig(**content["pipeline"]).training_on == "tf_config"
+        task = ExistingCluster(service["environment"]["TF_CONFIG"])
+        task.check(TrainingConfig(**content["training"]))
+        assert task.name == f"{name}-0"
+        assert task.leads == (name == "chief")
 
 
 def health(port: int, path: str) -> int:
@@ -96,3 +160,23 @@ def test_health_is_that_of_the_rest_port(version, tmp_path):
         assert health(server.rest_api_port, "/v1/models/shop") == 0
         assert health(server.rest_api_port, "/v1/models/other") == 1
     assert health(closed, "/v1/models/shop") == 1
+
+
+def test_health_of_a_task_is_that_of_its_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        listening = task_health(port)
+    closed = task_health(port)
+
+    assert (listening, closed, task_health(None)) == (0, 1, 0)
+
+
+def task_health(port: int | None) -> int:
+    task = {"type": "ps", "index": 0}
+    tf_config = {"cluster": {"ps": [f"127.0.0.1:{port}"]}, "task": task} if port else {}
+    return subprocess.run(
+        [sys.executable, DOCKER / "task_healthcheck.py"],
+        env={"TF_CONFIG": json.dumps(tf_config)},
+        capture_output=True,
+        check=False,
+    ).returncode

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tfrec.errors import UserError
-from tfrec.stages.artifact import Artifact, produce
+from tfrec.stages.artifact import Artifact, is_made, produce, unfinished
 
 Make = Callable[[Path], dict[str, Any]]
 
@@ -226,3 +226,15 @@ def test_resuming_needs_something_of_the_same_inputs_to_go_on_with(target: Path)
 
     assert bake_on("1").manifest.summary == {"found": "half done"}
     assert bake_on("1").path == target
+
+
+def test_it_can_be_told_where_an_artefact_is_made_and_whether_it_is(target: Path) -> None:
+    same = ("bake", {"degrees": 200}, {"flour": "1"}, target)
+    made_in: list[Path] = []
+    before = is_made(*same)
+
+    bake(target, lambda directory: made_in.append(directory) or {})
+
+    assert (before, is_made(*same)) == (False, True)
+    assert made_in == [unfinished(*same)]
+    assert not is_made("bake", {"degrees": 220}, {"flour": "1"}, target)

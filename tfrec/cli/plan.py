@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 import psutil
+import yaml
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -15,17 +16,20 @@ from tfrec.errors import UserError
 
 if TYPE_CHECKING:
     from tfrec.embeddings.planner import Plan
+    from tfrec.stages.experiment import Experiment
 
 _EPILOGUE = """\b
 Any value of the config can be given by its dotted name:
   tfrec plan configs/complete_journey.yaml --training.parameter_servers 4
+  tfrec plan configs/complete_journey.yaml --tfjob | kubectl apply --dry-run=server -f -
 """
 
 
 @click.command(epilog=_EPILOGUE, context_settings=overrides.OPEN)
 @click.argument("config")
+@click.option("--tfjob", is_flag=True, help="Print the TFJob instead that would train it.")
 @click.argument("values", nargs=-1, type=click.UNPROCESSED, metavar="[--NAME VALUE]...")
-def plan(config: str, values: tuple[str, ...]) -> None:
+def plan(config: str, tfjob: bool, values: tuple[str, ...]) -> None:
     """Show where embedding tables would lie, what memory they take and what a step sends.
 
     Nothing is started. Exits with status 2 if it does not fit.
@@ -34,11 +38,31 @@ def plan(config: str, values: tuple[str, ...]) -> None:
     from tfrec.stages.plan import plan as make
 
     experiment = Experiment.load(config, overrides=overrides.parse(values))
+    if tfjob:
+        click.echo(_manifest(experiment), nl=False)
+        return
     whole = experiment.config
     made = make(whole.training, whole.features, experiment.prepared, whole.model)
     _show(made)
     if made.problem:
         raise UserError(made.problem)
+
+
+def _manifest(experiment: "Experiment") -> str:
+    """What `tfrec train` makes on Kubernetes, as YAML."""
+    from tfrec.deploy.tfjob import render_tfjob
+    from tfrec.stages.train import job_file
+
+    c = experiment.config
+    if c.pipeline.tfjob is None:
+        raise UserError(
+            "pipeline.tfjob: missing; add it, e.g. "
+            "{image: registry/trainer:1, volume: {claim: shop-data, path: /data}}"
+        )
+    trained = experiment.trained.path
+    job = job_file(c.training, c.model, c.features, experiment.prepared, trained)
+    manifest = render_tfjob(c.pipeline.tfjob, c.training, c.name, job)
+    return yaml.safe_dump(manifest, sort_keys=False)
 
 
 def _show(plan: "Plan") -> None:

@@ -16,7 +16,7 @@ from tfrec.errors import UserError
 from tfrec.stages.resources import PeakMemory
 
 _PACKAGES = ("tfrec", "tensorflow", "tensorflow-transform", "apache-beam", "scann")
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 
 
 class Manifest(Section):
@@ -64,10 +64,10 @@ class Artifact:
           UserError: if there is no whole artefact, or another version of tfrec made it.
         """
         try:
-            return Manifest.model_validate_json((self.path / _MANIFEST).read_text())
+            return Manifest.model_validate_json((self.path / MANIFEST).read_text())
         except ValueError:
             raise UserError(
-                f"{self.path / _MANIFEST}: not as this version of tfrec writes it; "
+                f"{self.path / MANIFEST}: not as this version of tfrec writes it; "
                 f"remove {self.path} and run its stage again"
             ) from None
         except OSError:
@@ -78,8 +78,10 @@ class Artifact:
 
     @property
     def began(self) -> float:
-        """The moment when making it began, in seconds since 1970."""
-        return (self.path / _MANIFEST).stat().st_mtime - self.manifest.seconds
+        """The moment when making it, or what it was made of, began, in seconds since 1970."""
+        manifest = self.manifest
+        ended = (self.path / MANIFEST).stat().st_mtime
+        return manifest.summary.get("began", ended - manifest.seconds)
 
 
 def produce(
@@ -111,14 +113,11 @@ def produce(
     Raises:
       UserError: if there is nothing to go on with, but must be.
     """
-    versions = {package: importlib.metadata.version(package) for package in _PACKAGES}
-    identity = {"stage": stage, "config": config, "inputs": inputs, "versions": versions}
-    text = json.dumps(identity, sort_keys=True, default=str)
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    text, digest = _identity(stage, config, inputs)
     artifact = Artifact(target)
     if _digest(artifact) == digest:
         return artifact
-    partial = target.with_name(f".{target.name}-{digest[:12]}")
+    partial = unfinished(stage, config, inputs, target)
     if resume and not partial.exists():
         raise UserError(
             f"{target}: nothing of this config and these inputs to resume; "
@@ -139,9 +138,35 @@ def produce(
         peak_memory_bytes=memory.peak_bytes,
         summary=summary,
     )
-    (partial / _MANIFEST).write_text(manifest.model_dump_json(indent=2))
+    (partial / MANIFEST).write_text(manifest.model_dump_json(indent=2))
     _move_into_place(partial, target)
     return artifact
+
+
+def package_versions() -> dict[str, str]:
+    """The versions that decide what artefacts come out."""
+    return {package: importlib.metadata.version(package) for package in _PACKAGES}
+
+
+def unfinished(
+    stage: str, config: Mapping[str, Any], inputs: Mapping[str, str], target: Path
+) -> Path:
+    """The directory in which `produce` makes an artefact of these, and leaves what it broke off."""
+    _, digest = _identity(stage, config, inputs)
+    return target.with_name(f".{target.name}-{digest[:12]}")
+
+
+def is_made(stage: str, config: Mapping[str, Any], inputs: Mapping[str, str], target: Path) -> bool:
+    """Whether the artefact that is there is what `produce` would make of these."""
+    _, digest = _identity(stage, config, inputs)
+    return _digest(Artifact(target)) == digest
+
+
+def _identity(stage: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> tuple[str, str]:
+    """All that decides an artefact's content, as JSON, and its digest."""
+    identity = {"stage": stage, "config": config, "inputs": inputs, "versions": package_versions()}
+    text = json.dumps(identity, sort_keys=True, default=str)
+    return text, hashlib.sha256(text.encode()).hexdigest()
 
 
 def _digest(artifact: Artifact) -> str | None:

@@ -1,6 +1,7 @@
 """prepared data -> a trained model."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,7 +25,7 @@ from tfrec.models.ranking import RankingTemplate
 from tfrec.models.retrieval import RetrievalTemplate
 from tfrec.models.signatures import save_fitted_model, save_ranking_model, save_retrieval_model
 from tfrec.models.template import ModelConfig, load_template, source_digest
-from tfrec.stages.artifact import Artifact, produce
+from tfrec.stages.artifact import Artifact, is_made, produce, unfinished
 from tfrec.stages.plan import plan
 from tfrec.stages.reporter import Reporter
 from tfrec.stages.teacher import remove_taught, write_taught
@@ -32,8 +33,10 @@ from tfrec.training.checkpoints import latest
 from tfrec.training.cluster import run_cluster
 from tfrec.training.config import TrainingConfig
 from tfrec.training.epoch_log import EpochLog
-from tfrec.training.job import TrainingJob
+from tfrec.training.existing_cluster import ExistingCluster
+from tfrec.training.job import JOB_FILE, TrainingJob
 from tfrec.training.progress import Progress
+from tfrec.training.submit import Submitter
 
 _RUNNING = {"checkpoint_every", "evaluator", "memory_per_server", "restarts", "worker_timeout"}
 """Settings that say how training is kept running, not what comes out."""
@@ -61,8 +64,12 @@ def train(
     output: Path,
     reporter: Reporter | None = None,
     resume: bool = False,
+    submitter: Submitter = run_cluster,
 ) -> TrainedModel:
-    """Trains a template on processes of its own and saves the model.
+    """Trains a template and saves the model.
+
+    In an `ExistingCluster` every task calls this; those that do not lead help until the model is
+    saved.
 
     Args:
       config: the `training` section.
@@ -73,6 +80,7 @@ def train(
       reporter: hears of progress.
       resume: only goes on with a training of the same config and data that was cut short; without
         it one is started where there is none.
+      submitter: who has it trained; processes of this machine by default.
 
     Returns:
       The artefact.
@@ -84,8 +92,23 @@ def train(
     reporter = reporter or Reporter()
     template, settings = load_template(model)
     if issubclass(template, ClosedForm):
+        if isinstance(submitter, ExistingCluster):
+            raise UserError(
+                f"model.template: {model.template} is fitted by one process; train it with "
+                "pipeline.training_on: processes"
+            )
         fitted = cast(type[ClosedForm], template)(cast(ClosedForm.Settings, settings))
         return _fit(fitted, model, features, prepared, output, reporter)
+
+    sections, inputs = _identity(config, model, features, prepared)
+    if isinstance(submitter, ExistingCluster):
+        submitter.check(config)
+        if not submitter.leads:
+            has_ended = partial(is_made, "train", sections, inputs, output)
+            folder = unfinished("train", sections, inputs, output)
+            job = folder / JOB_FILE
+            submitter.help(config, job, folder / "logs", has_ended, reporter.tasks)
+            return TrainedModel(output)
 
     def make(directory: Path) -> dict[str, Any]:
         job = TrainingJob(
@@ -105,7 +128,7 @@ def train(
         if planned.problem:
             raise UserError(planned.problem)
         reporter.step(f"starting {config.strategy} training")
-        run_cluster(config, file, directory / "logs", _shown_by(reporter, config), reporter.tasks)
+        submitter(config, file, directory / "logs", _shown_by(reporter, config), reporter.tasks)
         reporter.step("saving")
         trained = save_model(job, TrainedModel(directory).saved_model)
         if config.teacher:
@@ -119,6 +142,26 @@ def train(
             **_summarise(job),
         }
 
+    return TrainedModel(produce("train", sections, inputs, output, make, True, resume).path)
+
+
+def job_file(
+    config: TrainingConfig,
+    model: ModelConfig,
+    features: FeatureSpec,
+    prepared: Artifact,
+    output: Path,
+) -> Path:
+    """The file in which `train`, called with the same, tells whoever trains what to train."""
+    sections, inputs = _identity(config, model, features, prepared)
+    return unfinished("train", sections, inputs, output).resolve() / JOB_FILE
+
+
+def _identity(
+    config: TrainingConfig, model: ModelConfig, features: FeatureSpec, prepared: Artifact
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The config, and the ids of what is read, that decide what comes out."""
+    template, _ = load_template(model)
     sections = {
         "training": config.model_dump(mode="json", exclude=_RUNNING),
         "model": model.model_dump(mode="json"),
@@ -129,7 +172,7 @@ def train(
         inputs["warm_start"] = _id_of(config.warm_start)
     if config.teacher:
         inputs["teacher"] = Artifact(config.teacher.model).manifest.id
-    return TrainedModel(produce("train", sections, inputs, output, make, True, resume).path)
+    return sections, inputs
 
 
 def _check_tasks(job: TrainingJob, prepared: Artifact) -> None:

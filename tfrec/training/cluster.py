@@ -5,7 +5,7 @@ import queue
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,22 @@ def run_cluster(
       UserError: if the chief dies, or anything else more often in a row without progress than
         `training.restarts` says; it names the task and its log.
     """
-    command = [sys.executable, "-m", "tfrec.training.task", str(job), SUPERVISED]
-    supervise(config, command, logs, report, show)
+    supervise(config, task_command(job), logs, report, show)
+
+
+def task_command(job: Path) -> list[str]:
+    """The program of a task that ends with whoever started it, and its arguments."""
+    return [sys.executable, "-m", "tfrec.training.task", str(job), SUPERVISED]
+
+
+def task_counts(config: TrainingConfig) -> dict[str, int]:
+    """Kind of task -> how many of them a training takes, the leader's kind first."""
+    counts = {"chief": 1}
+    if config.strategy == "parameter_server":
+        counts = {"chief": 1, "worker": config.workers, "ps": config.parameter_servers}
+    elif config.strategy == "multi_worker_mirrored":
+        counts = {"worker": config.workers}
+    return counts | ({"evaluator": 1} if config.evaluator else {})
 
 
 def supervise(
@@ -53,15 +67,26 @@ def supervise(
     logs: Path,
     report: Callable[[Progress], None],
     show: Callable[[Sequence[TaskStatus]], None],
+    tasks_here: Mapping[str, Mapping[str, Any] | None] | None = None,
 ) -> None:
-    """Does what `run_cluster` does, with any program that speaks as `tfrec.training.task` does."""
+    """Does what `run_cluster` does, with any program that speaks as `tfrec.training.task` does.
+
+    Args:
+      config: the `training` section.
+      command: the program and its arguments.
+      logs: directory for the log files.
+      report: called as training goes on.
+      show: called with all tasks when one changes, and about once a second.
+      tasks_here: name -> `TF_CONFIG` of those tasks that are this machine's, the leader first; all
+        tasks, on ports of this machine, by default.
+    """
     logs.mkdir(parents=True, exist_ok=True)
     backoff, furthest, restarts = Backoff(config.restarts), -1, 0
     while True:
         messages: queue.Queue[Message] = queue.Queue()
         tasks = [
             TaskProcess(name, command, tf_config, logs / f"{name}.log", messages, restarts)
-            for name, tf_config in _roles(config).items()
+            for name, tf_config in (tasks_here or _roles(config)).items()
         ]
         supervisor = Supervisor(config, tasks, messages, report, show)
         try:
@@ -80,17 +105,12 @@ def supervise(
 
 def _roles(config: TrainingConfig) -> dict[str, dict[str, Any] | None]:
     """Name of each task -> its `TF_CONFIG`, the leader's first, which trains and tells of it."""
-    counts = {"chief": 1}
-    if config.strategy == "parameter_server":
-        counts = {"chief": 1, "worker": config.workers, "ps": config.parameter_servers}
-    elif config.strategy == "multi_worker_mirrored":
-        counts = {"worker": config.workers}
+    counts = task_counts(config)
     tasks = [(kind, index) for kind, count in counts.items() for index in range(count)]
-    cluster: dict[str, list[str]] = {kind: [] for kind in counts}
+    cluster: dict[str, list[str]] = {}
     for (kind, _), port in zip(tasks, _free_ports(len(tasks)), strict=True):
-        cluster[kind].append(f"127.0.0.1:{port}")
-    if config.evaluator:
-        tasks.append(("evaluator", 0))  # which is no part of the cluster: nobody connects to it
+        if kind != "evaluator":  # which is no part of the cluster: nobody connects to it
+            cluster.setdefault(kind, []).append(f"127.0.0.1:{port}")
     alone = len(tasks) == 1
     return {
         f"{kind}-{index}": None

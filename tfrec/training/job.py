@@ -21,7 +21,9 @@ from tfrec.models.template import ModelConfig, load_template
 from tfrec.training.checkpoints import link
 from tfrec.training.config import TrainingConfig
 
-_FILE = "job.json"
+JOB_FILE = "job.json"
+"""Where a job is in its output directory."""
+
 _REMEDIES = {
     "events": "events to data.events",
     "labelled": "data.labels, e.g. {kind: negatives}",
@@ -92,7 +94,7 @@ class TrainingJob(Section):
         Raises:
           UserError: if there is no job.
         """
-        file = directory / _FILE
+        file = directory / JOB_FILE
         try:
             job = cls.model_validate_json(file.read_text())
         except OSError:
@@ -110,7 +112,7 @@ class TrainingJob(Section):
         self.vocabularies.mkdir(exist_ok=True)
         for name, vocabulary in self.fitted_vocabularies.items():
             link(vocabulary, self.vocabularies / name)
-        file = self.output / _FILE
+        file = self.output / JOB_FILE
         file.write_text(self.model_dump_json(indent=2))
         return file
 

@@ -101,7 +101,7 @@ class Supervisor:
         self.step = progress.step
         for index, steps in enumerate(progress.worker_steps):
             worker = f"worker-{index}"
-            if steps > self._steps.setdefault(worker, steps):
+            if worker in self._tasks and steps > self._steps.setdefault(worker, steps):
                 self._backoffs[worker].succeed()
                 self._steps[worker], self._advanced[worker] = steps, time.monotonic()
         self._report(progress)

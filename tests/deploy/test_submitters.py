@@ -1,0 +1,50 @@
+import json
+
+import pytest
+
+from tfrec.config import validate
+from tfrec.deploy.pipeline_config import PipelineConfig
+from tfrec.deploy.submitters import make_submitter
+from tfrec.deploy.tfjob_submitter import TFJobSubmitter
+from tfrec.errors import UserError
+from tfrec.training.cluster import run_cluster
+from tfrec.training.existing_cluster import ExistingCluster
+
+TFJOB = {"image": "shop/trainer:1", "volume": {"claim": "shop-data", "path": "/data"}}
+
+
+def pipeline(**values: object) -> PipelineConfig:
+    return validate(PipelineConfig, values, "pipeline")
+
+
+def test_training_runs_here_unless_the_config_says_otherwise() -> None:
+    assert make_submitter(pipeline(), "shop") is run_cluster
+    assert make_submitter(pipeline(tfjob=TFJOB), "shop") is run_cluster
+
+
+def test_training_runs_on_kubernetes_where_the_config_says_so() -> None:
+    submitter = make_submitter(pipeline(training_on="tfjob", tfjob=TFJOB), "shop")
+
+    assert isinstance(submitter, TFJobSubmitter)
+
+
+def test_training_runs_in_the_cluster_that_the_environment_describes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = {"cluster": {"chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+
+    submitter = make_submitter(pipeline(training_on="tf_config"), "shop")
+
+    assert isinstance(submitter, ExistingCluster)
+    assert submitter.name == "chief-0"
+
+
+def test_a_job_that_is_not_described_is_asked_for() -> None:
+    with pytest.raises(UserError, match=r"^pipeline: training_on tfjob needs a section tfjob, e\."):
+        pipeline(training_on="tfjob")
+
+
+def test_a_way_to_train_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UserError, match=r"pipeline.training_on: 'slurm'"):
+        pipeline(training_on="slurm")
