@@ -388,7 +388,7 @@ def test_file_of_another_kind_is_unreadable(
 def test_truncated_gzip_is_unreadable_after_its_good_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "BLOCK_BYTES", 1_000)
+    monkeypatch.setattr(stream, "BLOCK_BYTES", 20_000)
     source = random.Random(0)
     whole = b"a\n" + b"".join(b"%d\n" % source.getrandbits(64) for _ in range(5_000))
     file = tmp_path / "a.csv.gz"

@@ -17,6 +17,7 @@ from tfrec.data.splits import (
     Events,
     Split,
     make_split,
+    only_new,
 )
 from tfrec.errors import UserError
 
@@ -81,6 +82,21 @@ def test_time_split_leaks_nothing_back_in_time() -> None:
     assert max(times[TRAIN]) < min(times[VALIDATION])
     assert max(times[VALIDATION]) < min(times[TEST])
     assert not times[SHOWN]
+
+
+def test_only_new_events_are_trained_on_and_the_others_are_seen() -> None:
+    log = [("a", 0), ("a", 5 * DAY), ("a", 5 * DAY + 1), ("b", 7 * DAY), ("b", 10 * DAY)]
+    split = only_new(split_of(log, kind="time", validation="3d", test="2d"), 5 * DAY)
+
+    parts = [PARTS[part] for part in split.divide(events_of(log))]
+
+    assert parts == [SHOWN, TRAIN, VALIDATION, VALIDATION, TEST]
+    assert all(SHOWN in split.sees[part] for part in EXAMPLE_PARTS)
+
+
+def test_only_a_split_by_time_knows_new_events() -> None:
+    with pytest.raises(UserError, match=r"^pipeline\.warm_start: needs data\.split of kind time"):
+        only_new(split_of([("a", 0)], kind="leave_last_out"), 5)
 
 
 def test_windows_longer_than_the_log_are_refused() -> None:

@@ -59,12 +59,16 @@ def pipeline_options(config: BeamConfig) -> "PipelineOptions":
     # Beam takes seconds to import: reading a config that gives no options must not wait for it.
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    runner = _LONG_NAMES.get(config.runner, config.runner)
     # Beam's own type check does not know `collections.abc.Sequence`; mypy has checked the types.
-    flags = [f"--runner={runner}", "--no_pipeline_type_check"]
+    return PipelineOptions([*beam_flags(config), "--no_pipeline_type_check"])
+
+
+def beam_flags(config: BeamConfig) -> list[str]:
+    """Writes a runner and its options as Beam's command line takes them."""
+    flags = [f"--runner={_LONG_NAMES.get(config.runner, config.runner)}"]
     for name, value in config.options.items():
         flags += _flags(name, value)
-    return PipelineOptions(flags)
+    return flags
 
 
 def _flags(name: str, value: Any) -> Iterator[str]:

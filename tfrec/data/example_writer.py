@@ -43,32 +43,38 @@ class ExampleWriter(beam.DoFn):
 
     def save(self, path: Path, batches: Iterator[Mapping[str, pa.Array]]) -> None:
         """Writes a file of Examples from batches of columns: lists, or single values."""
-        scratch = path.with_suffix(".tmp")
-        with tf.io.TFRecordWriter(str(scratch)) as file:
-            for examples in self._encoded(batches):
-                for example in examples:
-                    file.write(example)
-        scratch.rename(path)
+        write_records(path, batches)
 
     def save_lists(
         self, path: Path, batches: Iterator[Mapping[str, pa.Array]], lengths: np.ndarray
     ) -> None:
         """Writes a file of lists: Examples that hold so many of the batches' own, serialised."""
-        self.save(path, _in_lists(chain.from_iterable(self._encoded(batches)), lengths))
+        self.save(path, _in_lists(chain.from_iterable(_encoded(batches)), lengths))
 
-    def _encoded(self, batches: Iterator[Mapping[str, pa.Array]]) -> Iterator[list[bytes]]:
-        """Encodes each batch while the one before is written; the encoder lets go of the GIL."""
-        encode = RecordBatchToExamplesEncoder().encode
-        with ThreadPoolExecutor(1) as encoder:
-            encoding = None
-            for columns in batches:
-                arrays = [_as_lists(column) for column in columns.values()]
-                batch = pa.RecordBatch.from_arrays(arrays, list(columns))
-                before, encoding = encoding, encoder.submit(encode, batch)
-                if before:
-                    yield before.result()
-            if encoding:
-                yield encoding.result()
+
+def write_records(path: Path, batches: Iterator[Mapping[str, pa.Array]]) -> None:
+    """Writes a file of Examples from batches of columns: lists, or single values."""
+    scratch = path.with_suffix(".tmp")
+    with tf.io.TFRecordWriter(str(scratch)) as file:
+        for examples in _encoded(batches):
+            for example in examples:
+                file.write(example)
+    scratch.rename(path)
+
+
+def _encoded(batches: Iterator[Mapping[str, pa.Array]]) -> Iterator[list[bytes]]:
+    """Encodes each batch while the one before is written; the encoder lets go of the GIL."""
+    encode = RecordBatchToExamplesEncoder().encode
+    with ThreadPoolExecutor(1) as encoder:
+        encoding = None
+        for columns in batches:
+            arrays = [_as_lists(column) for column in columns.values()]
+            batch = pa.RecordBatch.from_arrays(arrays, list(columns))
+            before, encoding = encoding, encoder.submit(encode, batch)
+            if before:
+                yield before.result()
+        if encoding:
+            yield encoding.result()
 
 
 def _in_lists(examples: Iterator[bytes], lengths: np.ndarray) -> Iterator[dict[str, pa.Array]]:

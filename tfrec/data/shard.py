@@ -27,6 +27,7 @@ class Shard:
     """The events of some shoppers, each shopper's together and ordered in time.
 
     Attributes:
+      columns: where the features' values are.
       users: `[events]` the shoppers' ids.
       numbers: `[events]` int64, the shoppers as whole numbers from 0 on.
       times: `[events]` int64 seconds since 1970.
@@ -47,7 +48,7 @@ class Shard:
     ) -> None:
         """Reads a file of cleaned events."""
         self._table = pa.parquet.read_table(file).combine_chunks()
-        self._columns, self._catalogue = columns, catalogue
+        self.columns, self._catalogue = columns, catalogue
         self._config, self._split = config, split
         self.users = self._column(USER)
         self.times = self._table[TIME].to_numpy()
@@ -81,7 +82,7 @@ class Shard:
 
     def value(self, name: str) -> pa.Array:
         """A feature's raw values: `[events]`; what earlier events give is a view's to say."""
-        place = self._columns.places[name]
+        place = self.columns.places[name]
         if place == "user":
             return self.users
         if place == "calendar":

@@ -24,7 +24,7 @@ from tfrec.errors import UserError
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SHOWN = "shown"
-"""Events of held-out shoppers that are not trained on, but that their queries may see."""
+"""Events that are not trained on but may be seen: of held-out shoppers, or learned from before."""
 
 EXAMPLE_PARTS = (TRAIN, VALIDATION, TEST)
 """The parts that Examples are written of."""
@@ -96,6 +96,24 @@ class ByTime:
         """Gives every event the part that its time falls into."""
         parts = np.searchsorted([self.validation, self.test], events.times, side="right")
         return parts.astype(np.int8)
+
+
+@dataclass(frozen=True)
+class NewByTime(ByTime):
+    """Cuts at the same moments, and trains on no event from before `since`, which all may see."""
+
+    since: int
+    sees: ClassVar[Sees] = {
+        TRAIN: (TRAIN, SHOWN),
+        VALIDATION: (TRAIN, SHOWN),
+        TEST: (TRAIN, VALIDATION, SHOWN),
+    }
+
+    def divide(self, events: Events) -> np.ndarray:
+        """Gives every event the part that its time falls into."""
+        parts = super().divide(events)
+        parts[(parts == _TRAIN) & (events.times < self.since)] = _SHOWN
+        return parts
 
 
 @dataclass(frozen=True)
@@ -225,6 +243,21 @@ def make_split(
     if isinstance(config, UserSplit):
         return ByUser(config.validation, config.test, config.shown, seed)
     return LeaveLastOut() if isinstance(config, LastOutSplit) else ByFile()
+
+
+def only_new(split: Split, since: int) -> Split:
+    """Lets a split train on nothing from before a moment.
+
+    Args:
+      split: by time.
+      since: the moment, in seconds since 1970.
+
+    Raises:
+      UserError: if the split is not by time.
+    """
+    if not isinstance(split, ByTime):
+        raise UserError("pipeline.warm_start: needs data.split of kind time, which has new days")
+    return NewByTime(split.validation, split.test, since)
 
 
 def _hash(ids: pa.Array) -> np.ndarray:

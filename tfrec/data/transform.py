@@ -7,7 +7,6 @@ from pathlib import Path
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import tensorflow_transform.beam as tft_beam
 from tfx_bsl.public.tfxio import TensorAdapterConfig
 
@@ -18,11 +17,12 @@ from tfrec.data.columns import Columns
 from tfrec.data.config import DataConfig
 from tfrec.data.events import event_files
 from tfrec.data.prepared import TRAIN, PreparedData
+from tfrec.data.preprocessing import compile_preprocessing
+from tfrec.data.raw_columns import as_lists, raw_column
 from tfrec.data.shard import Shard
 from tfrec.data.splits import Split
 from tfrec.features import Categorical, Feature, FeatureSpec, MultiCategorical, Sequence, Vector
 from tfrec.features.schema import raw_schema
-from tfrec.features.transform import preprocessing_fn
 
 _BATCH_ROWS = 65_536
 
@@ -47,7 +47,9 @@ def fit_transform(
             | beam.Reshuffle()
             | beam.ParDo(_TrainingValues(spec, columns, config, split, output.catalogue))
         )
-        transform = (rows, _tensors(spec)) | tft_beam.AnalyzeDataset(preprocessing_fn(spec))
+        transform = (rows, _tensors(spec)) | tft_beam.AnalyzeDataset(
+            compile_preprocessing(spec, config.preprocessing)
+        )
         _ = transform | tft_beam.WriteTransformFn(str(output.transform))
 
     scratch = tempfile.TemporaryDirectory(dir=output.path)
@@ -83,13 +85,10 @@ class _TrainingValues(beam.DoFn):
         places = np.searchsorted(view.rows, rows)
         values = {}
         for name, feature in self._spec.columns.items():
-            if self._columns.places[name] == "behaviour":
-                column = pa.array(view.behaviour(name)[places], from_pandas=True)
-            else:
-                column = shard.value(name).take(pa.array(rows))
+            column = raw_column(view, name, places)
             if _takes_all(feature):
                 column = (column.flatten() if pa.types.is_list(column.type) else column).unique()
-            values[name] = _as_lists(column, feature)
+            values[name] = as_lists(column, feature)
         longest = max(map(len, values.values()))
         for start in range(0, longest, _BATCH_ROWS):
             length = min(_BATCH_ROWS, longest - start)
@@ -105,19 +104,6 @@ def _takes_all(feature: Feature) -> bool:
     if not isinstance(feature, Categorical | MultiCategorical):
         return False
     return feature.lookup != "vocabulary" or (feature.min_count == 1 and feature.rows is None)
-
-
-def _as_lists(column: pa.Array, feature: Feature) -> pa.Array:
-    """Makes every value a list: of at most one, of several, or of a vector's floats."""
-    if isinstance(feature, Vector):
-        return column.fill_null([0.0] * feature.dim)
-    if pa.types.is_list(column.type):
-        return column.cast(pa.list_(pa.binary()))
-    counts = column.is_valid().cast(pa.int32())
-    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(counts)])
-    values = column.drop_null()
-    values = values.cast(pa.binary()) if pa.types.is_string(values.type) else values
-    return pa.ListArray.from_arrays(offsets, values)
 
 
 def _padded(values: pa.Array | None, feature: Feature, start: int, length: int) -> pa.Array:

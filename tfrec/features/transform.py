@@ -1,6 +1,7 @@
 """FeatureSpec -> the TensorFlow Transform preprocessing function."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeAlias
 
 import tensorflow as tf
@@ -19,6 +20,9 @@ from tfrec.features.spec import (
 Column: TypeAlias = tf.Tensor | tf.SparseTensor
 Tensors = Mapping[str, Column]
 
+ValueFunction = Callable[[str, tf.Tensor], tf.Tensor]
+"""A feature's name and raw values, in any number -> as many values of the same type."""
+
 FINGERPRINTS = 2**63 - 1
 """Number of fingerprints that strings are hashed to where rows are given out in training.
 
@@ -29,7 +33,9 @@ MISSING = -1
 """What stands for a missing value in the place of a fingerprint."""
 
 
-def preprocessing_fn(spec: FeatureSpec) -> Callable[[Tensors], dict[str, Column]]:
+def preprocessing_fn(
+    spec: FeatureSpec, first: ValueFunction | None = None
+) -> Callable[[Tensors], dict[str, Column]]:
     """Compiles the features to a function for TensorFlow Transform.
 
     The function takes raw columns as `raw_schema` describes them. It returns, for a batch:
@@ -47,12 +53,19 @@ def preprocessing_fn(spec: FeatureSpec) -> Callable[[Tensors], dict[str, Column]
 
     Args:
       spec: the features.
+      first: what is done to raw values before all else; to those of a sequence as values of the
+        feature that it lists.
 
     Returns:
       The `preprocessing_fn`.
     """
 
     def preprocess(inputs: Tensors) -> dict[str, Column]:
+        if first:
+            inputs = {
+                name: _map(partial(first, getattr(spec[name], "of", name)), column)
+                for name, column in inputs.items()
+            }
         look_up = {
             name: _lookup(name, feature, inputs[name])
             for name, feature in spec.root.items()

@@ -1,41 +1,35 @@
 """raw events + catalogue -> prepared data."""
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import os
+import shutil
+from collections.abc import Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from apache_beam.io.filesystems import FileSystems
-from google.protobuf import text_format
-
-from tfrec.data.catalogue import Catalogue, prepare_catalogue
-from tfrec.data.columns import Columns, Place, find_columns
-from tfrec.data.config import DataConfig, FileSplit, Log, Source
-from tfrec.data.counts import Counts
-from tfrec.data.events import LogFiles, apply_minimums, first_and_last, prepare_events
+from tfrec.data.catalogue import Catalogue
+from tfrec.data.columns import Columns
+from tfrec.data.config import DataConfig
 from tfrec.data.examples import write_examples
-from tfrec.data.item_counts import count_items
 from tfrec.data.item_queries import write_item_queries
 from tfrec.data.pair_examples import write_pair_examples
 from tfrec.data.pairs import write_pairs
-from tfrec.data.prepared import TEST, TRAIN, VALIDATION, PreparedData
-from tfrec.data.promotions import prepare_promotions
-from tfrec.data.sources import column_types, find_files
-from tfrec.data.splits import make_split
-from tfrec.data.times import check_units
+from tfrec.data.prepared import TRAIN, PreparedData
+from tfrec.data.preprocessing import preprocessing_digest
+from tfrec.data.splits import only_new
 from tfrec.data.transform import fit_transform
 from tfrec.errors import UserError
-from tfrec.features import Feature, FeatureSpec
-from tfrec.features.schema import raw_schema
-from tfrec.stages.artifact import Artifact, produce
+from tfrec.features import FeatureSpec
+from tfrec.stages.artifact import MANIFEST, Artifact, produce
+from tfrec.stages.clean import (
+    CleanedEvents,
+    clean_into,
+    decisive_sections,
+    find_sources,
+    split_of,
+)
+from tfrec.stages.going_on import GOES_ON, Learned
 from tfrec.stages.reporter import Reporter
-
-_MODEL_ONLY = {"embedding", "unknown_share"}
-_ENGINE_ONLY = {"beam"}
-_SHARD_BYTES = 8_000_000
-_MIN_SHARDS = 8
 
 
 def prepare(
@@ -56,196 +50,117 @@ def prepare(
       UserError: if a source or a column is missing, a file cannot be read, or too many rows are
         rejected.
     """
-    reporter = reporter or Reporter()
-    sources = _find_sources(config)
+    heard = reporter or Reporter()
+    sources = find_sources(config)
     columns = sources.columns(features, config)
 
     def make(directory: Path) -> dict[str, Any]:
         data = PreparedData(directory)
-        data.rejects.mkdir()
-        data.schema.write_text(text_format.MessageToString(raw_schema(features)))
-        steps = _Steps(config, features, columns, sources, data)
-        counts = {}
-        reporter.step("reading the catalogue")
-        counts["items"] = steps.items()
-        if config.promotions and columns.at("promotion"):
-            reporter.step("reading promotions")
-            counts["promotions"] = steps.promotions()
-        reporter.step("cleaning events")
-        counts["events"] = steps.events()
-        steps.examples(reporter)
+        counts = clean_into(data, config, features, sources, columns, heard)
+        heard.step("fitting the transform on training rows")
+        fit_transform(config, features, columns, split_of(config, data), data)
+        _write(data, config, features, columns, heard)
         return _summary(config, data, counts)
 
-    decisive = {
-        name: feature.model_dump(exclude=_MODEL_ONLY) for name, feature in features.root.items()
-    }
-    sections = {
-        "data": config.model_dump(mode="json", exclude=_ENGINE_ONLY),
-        "features": decisive,
-    }
-    return produce("prepare", sections, sources.fingerprints(), output, make)
+    sections = decisive_sections(config, features)
+    made_of = sources.fingerprints() | preprocessing_digest(config.preprocessing)
+    return produce("prepare", sections, made_of, output, make)
 
 
-@dataclass(frozen=True)
-class _Sources:
-    """The files of every source."""
+def prepare_cleaned(
+    config: DataConfig,
+    features: FeatureSpec,
+    cleaned: CleanedEvents,
+    transform: Path,
+    output: Path,
+    reporter: Reporter | None = None,
+    goes_on: Learned | None = None,
+) -> Artifact:
+    """Prepares events that `clean` has cleaned, by a transform that was fitted elsewhere.
 
-    logs: list[LogFiles]
-    items: list[str]
-    promotions: list[str]
+    Args:
+      config: the `data` section.
+      features: the `features` section.
+      cleaned: the events; files are shared with them where the file system can.
+      transform: directory of the fitted TensorFlow Transform graph.
+      output: directory of the artefact.
+      reporter: hears of the steps.
+      goes_on: what a model has learned from that is to learn on: then only later events are trained
+        on, and all are still seen, counted and in vocabularies.
 
-    def columns(self, features: FeatureSpec, config: DataConfig) -> Columns:
-        """Finds the place of every feature, and checks that the files go together."""
-        for log in config.events:
-            paths = [path for files in self.logs if files.log is log for path in files.paths]
-            check_units("data.events", paths, log.time, log.unit, log.format)
-        logs = [files.columns for files in self.logs if files.part in (None, TRAIN)]
-        items = column_types("data.items.source", self.items)
-        promotions = {}
-        if self.promotions:
-            promotions = column_types("data.promotions.source", self.promotions)
-        return find_columns(features, config, logs, items, promotions)
+    Returns:
+      The same as `prepare`.
 
-    def fingerprints(self) -> dict[str, str]:
-        """Digests of the files' names, sizes and times: a changed source is another one."""
-        events = [path for files in self.logs for path in files.paths]
-        named = {"events": events, "items": self.items, "promotions": self.promotions}
-        return {name: _fingerprint(files) for name, files in named.items() if files}
+    Raises:
+      UserError: if `goes_on` has seen all training events.
+    """
 
-    def shards(self) -> int:
-        """How many files to spread the events over, so that each fits into memory."""
-        size = sum(match.size_in_bytes for files in self.logs for match in _matches(files.paths))
-        return max(_MIN_SHARDS, -(-size // _SHARD_BYTES))
+    def make(directory: Path) -> dict[str, Any]:
+        data = PreparedData(directory)
+        own = shutil.ignore_patterns(MANIFEST)
+        shutil.copytree(cleaned.path, directory, False, own, _share, dirs_exist_ok=True)
+        shutil.copytree(transform, data.transform, copy_function=_share)
+        _write(data, config, features, cleaned.columns, reporter or Reporter(), goes_on)
+        summary = cleaned.manifest.summary
+        counts = {kind: summary[kind] for kind in ("read", "rejected", "dropped")}
+        sequel = {GOES_ON: goes_on._asdict()} if goes_on else {}
+        return _summary(config, data, counts) | {"began": cleaned.began} | sequel
 
-
-def _find_sources(config: DataConfig) -> _Sources:
-    promotions = config.promotions
-    return _Sources(
-        list(_find_logs(config)),
-        find_files("data.items.source", config.items.source),
-        find_files("data.promotions.source", promotions.source) if promotions else [],
-    )
-
-
-def _find_logs(config: DataConfig) -> Iterator[LogFiles]:
-    split = config.split if isinstance(config.split, FileSplit) else None
-    for number, log in enumerate(config.events):
-        field = f"{_field(config, number)}.source"
-        yield _log_files(field, log, log.source, TRAIN if split else None)
-    if split and split.validation:
-        field = "data.split.validation"
-        yield _log_files(field, config.events[0], split.validation, VALIDATION)
-    if split:
-        yield _log_files("data.split.test", config.events[0], split.test, TEST)
+    sections = decisive_sections(config, features)
+    made_of = {"clean": cleaned.manifest.id, "transform": str(transform)}
+    if goes_on:
+        made_of[GOES_ON] = f"{goes_on.model} {goes_on.until}"
+    return produce("prepare", sections, made_of, output, make)
 
 
-def _field(config: DataConfig, number: int) -> str:
-    return "data.events" if len(config.events) == 1 else f"data.events.{number}"
-
-
-def _log_files(field: str, log: Log, source: Source, part: str | None) -> LogFiles:
-    paths = find_files(field, source)
-    return LogFiles(log, paths, tuple(column_types(field, paths)), part)
-
-
-@dataclass(frozen=True)
-class _Steps:
-    """The steps of preparation, each a Beam pipeline over files."""
-
-    config: DataConfig
-    spec: FeatureSpec
-    places: Columns
-    sources: _Sources
-    data: PreparedData
-
-    def items(self) -> Counts:
-        """Makes the catalogue."""
-        features = self._features("catalogue")
-        counts = prepare_catalogue(self.config, features, self.sources.items, self.data)
-        return self._checked("items", counts)
-
-    def promotions(self) -> Counts:
-        """Makes the promotions."""
-        features = self._features("promotion")
-        counts = prepare_promotions(self.config, features, self.sources.promotions, self.data)
-        return self._checked("promotions", counts)
-
-    def events(self) -> Counts:
-        """Makes the cleaned events."""
-        counts = prepare_events(
-            self.config,
-            self._features("event"),
-            self.sources.logs,
-            self._features("promotion"),
-            self.config.shards or self.sources.shards(),
-            self.data,
-        )
-        self._checked("events", counts)
-        counts.dropped |= apply_minimums(
-            self.config, len(Catalogue(self.data.catalogue)), self.data
-        ).dropped
-        return counts
-
-    def examples(self, reporter: Reporter) -> None:
-        """Splits the events, fits the transform and writes what is learned from."""
-        moments = first_and_last(self.data.events)
-        split = make_split(self.config.split, *moments, self.config.seed)
-        items = len(Catalogue(self.data.catalogue))
-        reporter.step("counting items")
-        count_items(self.config, self.places, split, items, self.data)
-        if not self.data.item_counts(TRAIN).any():
-            raise UserError("data.split: no event is left to train on; give more, or other shares")
-        reporter.step("fitting the transform on training rows")
-        fit_transform(self.config, self.spec, self.places, split, self.data)
-        reporter.step("writing transformed Examples")
-        write_examples(self.config, self.spec, self.places, split, self.data)
-        if self.config.pairs:
-            reporter.step("finding complementary items")
-            write_pairs(self.config, self.config.pairs, self.places, split, self.data)
-        if self.config.pairs and self.config.pairs.examples:
-            wanted = self.config, self.config.pairs, self.spec, self.places, split, self.data
-            reporter.step("writing pairs of items")
-            write_pair_examples(*wanted)
-            write_item_queries(*wanted)
-
-    def _features(self, place: Place) -> dict[str, Feature]:
-        return {name: self.spec[name] for name in self.places.at(place)}
-
-    def _checked(self, source: str, rows: Counts) -> Counts:
-        """Fails if more rows are rejected than the config allows."""
-        limit = self.config.max_reject_share
-        if rows.rejected_share <= limit:
-            return rows
-        rejected = sum(rows.rejected.values())
-        reasons = ", ".join(f"{count:,} x {reason}" for reason, count in rows.rejected.items())
-        files = sorted(self.data.rejects.glob(f"{source}-*"))
-        lines = [line for file in files for line in file.read_text().splitlines()[:3]]
+def _write(
+    data: PreparedData,
+    config: DataConfig,
+    features: FeatureSpec,
+    columns: Columns,
+    reporter: Reporter,
+    goes_on: Learned | None = None,
+) -> None:
+    """Writes what is learned from."""
+    split = split_of(config, data)
+    trained_on = only_new(split, goes_on.until) if goes_on else split
+    reporter.step("writing transformed Examples")
+    write_examples(config, features, columns, trained_on, data)
+    if goes_on and not data.parts[TRAIN].examples:
         raise UserError(
-            f"data.{source}: {rejected:,} of {rows.read:,} rows rejected, more than "
-            f"data.max_reject_share {limit}: {reasons}; for example {'; '.join(lines[:3])}; "
-            f"all are in {self.data.rejects}"
+            f"pipeline.warm_start: no training events since {_day(goes_on.until)}, up to where the "
+            "served model has learned; run again when there are new days"
         )
+    if config.pairs:
+        reporter.step("finding complementary items")
+        write_pairs(config, config.pairs, columns, split, data)
+    if config.pairs and config.pairs.examples:
+        wanted = config, config.pairs, features, columns
+        reporter.step("writing pairs of items")
+        write_pair_examples(*wanted, trained_on, data)
+        write_item_queries(*wanted, split, data)
+
+
+def _day(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M} UTC"
+
+
+def _share(source: str, target: str) -> None:
+    """Links a file, or copies it where that cannot be."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _summary(
-    config: DataConfig, data: PreparedData, counts: Mapping[str, Counts]
+    config: DataConfig, data: PreparedData, counts: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     return {
         "user": config.user,
         "item": config.item,
         "items": len(Catalogue(data.catalogue)),
         "items_seen_in_training": int((data.item_counts(TRAIN) > 0).sum()),
-        "read": {name: rows.read for name, rows in counts.items()},
-        "rejected": {name: rows.rejected for name, rows in counts.items()},
-        "dropped": {name: rows.dropped for name, rows in counts.items()},
+        **counts,
         "examples": {name: part.examples for name, part in data.parts.items()},
     }
-
-
-def _fingerprint(files: Sequence[str]) -> str:
-    seen = [(m.path, m.size_in_bytes, m.last_updated_in_seconds) for m in _matches(files)]
-    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
-
-
-def _matches(files: Sequence[str]) -> list[Any]:
-    return [match for file in files for match in FileSystems.match([file])[0].metadata_list]
