@@ -6,7 +6,7 @@ import pytest
 from tfrec.data.query_set import QuerySet
 from tfrec.errors import UserError
 from tfrec.evaluation.config import SliceConfig
-from tfrec.evaluation.slices import make_slices
+from tfrec.evaluation.slices import make_slices, slice_columns
 
 Make = Callable[..., QuerySet]
 
@@ -102,3 +102,23 @@ def test_feature_of_very_many_values_is_refused(make_queries: Make) -> None:
 
     with pytest.raises(UserError, match="name has 101 values, more than 100; give quantiles"):
         shoppers_of(queries, feature="name")
+
+
+def test_columns_name_the_slice_of_every_shopper(make_queries: Make) -> None:
+    channel, price = ["app", "web", None, "web"], [1.0, 2.0, 3.0, 4.0]
+    seen = [[], [0, 0], [1], [2]]
+    queries = make_queries(relevant=[[0]] * 4, seen=seen, channel=channel, price=price)
+    configs = [
+        SliceConfig(feature="channel"),
+        SliceConfig(feature="price", quantiles=2),
+        SliceConfig(cold_users=2),
+        SliceConfig(cold_items=2),
+    ]
+
+    columns = slice_columns(configs, queries, np.ones(3, int))
+
+    assert {name: values.tolist() for name, values in columns.items()} == {
+        "channel=": ["channel=app", "channel=web", "channel=missing", "channel=web"],
+        "price in": ["price in [1, 2]"] * 2 + ["price in (2, 4]"] * 2,
+        "cold_users<2": ["cold_users<2", "", "cold_users<2", "cold_users<2"],
+    }

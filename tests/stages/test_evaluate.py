@@ -20,6 +20,7 @@ from tfrec.evaluation.config import EvaluationConfig
 from tfrec.stages.artifact import Artifact, produce
 from tfrec.stages.evaluate import EvaluationArtifact, evaluate
 from tfrec.stages.index import ItemIndex
+from tfrec.stages.served_figures import write_figures
 from tfrec.stages.train import TrainedModel
 
 DIM = 4
@@ -66,9 +67,11 @@ def inputs(prepared: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> 
     return Inputs(Artifact(prepared.path), TrainedModel(trained.path), ItemIndex(indexed.path))
 
 
-def run(inputs: Inputs, output: Path, **config: Any) -> EvaluationArtifact:
+def run(
+    inputs: Inputs, output: Path, served: Path | None = None, **config: Any
+) -> EvaluationArtifact:
     section = validate(EvaluationConfig, {"k": [5], "resamples": 100, **config}, "evaluation")
-    return evaluate(section, *inputs, output)
+    return evaluate(section, *inputs, output, served=served)
 
 
 def test_model_and_baselines_are_measured_on_the_test_window(
@@ -181,3 +184,20 @@ def test_a_blessed_model_is_what_later_ones_are_compared_with(
     assert again.manifest.id == blessed.manifest.id
     kept = json.loads((tmp_path / "blessed.json").read_text())
     assert kept["metrics"] == blessed.manifest.summary["metrics"]["model"]
+
+
+@pytest.mark.parametrize(("served", "blessed"), [(None, True), (0.0, True), (0.99, False)])
+def test_a_model_is_compared_with_the_version_that_is_served(
+    inputs: Inputs, tmp_path: Path, served: float | None, blessed: bool
+) -> None:
+    root = tmp_path / "serving" / "shop"
+    if served is not None:
+        version = root / "7"
+        version.mkdir(parents=True)
+        write_figures({"all": {"recall@5": served}}, version)
+
+    rule = {"metric": "recall@5", "over": "last"}
+    made = run(inputs, tmp_path / "evaluate", root, bless=[rule], baselines={})
+
+    assert made.verdict.blessed is blessed
+    assert not (tmp_path / "blessed.json").exists()

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from in_this_process import in_this_process
 from records import read_all_examples
 
 from tfrec.config import validate
@@ -109,7 +110,7 @@ def made(spec: FeatureSpec, tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("phones")
     prepared = prepare(write_phone_shop(folder), spec, folder / "prepare")
     training, model = validate(TrainingConfig, TRAINING), ModelConfig.model_validate(MODEL)
-    trained = train(training, model, spec, prepared, folder / "train")
+    trained = train(training, model, spec, prepared, folder / "train", submitter=in_this_process)
     indexed = index(validate(IndexConfig, {"promise": {"k": 5}}), prepared, trained, folder / "i")
     measured = {"k": [3], "metrics": ["mrr"], "baselines": ["popularity", "item_knn"]}
     section = validate(EvaluationConfig, {**measured, "resamples": 100}, "evaluation")

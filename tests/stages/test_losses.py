@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from busy_shop import spec_of
+from in_this_process import in_this_process
 
 from tfrec.data.input_pipeline import read_serialized
 from tfrec.data.prepared import TEST, PreparedData
@@ -31,6 +32,7 @@ def run(
         features,
         Artifact(data.path),
         folder / "train",
+        submitter=in_this_process,
     )
 
 
@@ -57,9 +59,17 @@ def test_retrieval_learns_from_uniform_and_hard_negatives_and_estimated_shares(
     assert vectors.shape == (120, 8)
 
 
+@pytest.fixture(scope="module")
+def features() -> FeatureSpec:
+    """Few: to a loss they make no difference."""
+    return spec_of("visitor", "recent", "product", "aisle", "stars", "importance")
+
+
 @pytest.mark.parametrize("loss", ["focal", "list_net", "list_mle", "lambda_rank", "calibrated"])
-def test_rankers_learn_by_each_loss(busy: PreparedData, tmp_path: Path, loss: str) -> None:
-    trained = run(busy, spec_of(), tmp_path, 16, template="tfrec.models.DNN", hidden=[8], loss=loss)
+def test_rankers_learn_by_each_loss(
+    busy: PreparedData, features: FeatureSpec, tmp_path: Path, loss: str
+) -> None:
+    trained = run(busy, features, tmp_path, 16, template="tfrec.models.DNN", hidden=[8], loss=loss)
 
     losses = losses_of(trained)
     examples = next(iter(read_serialized(busy.labelled(TEST))))

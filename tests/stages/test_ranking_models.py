@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 import tensorflow as tf
 from busy_shop import spec_of
+from in_this_process import in_this_process
 
 from tfrec.config import validate
 from tfrec.data.catalogue import Catalogue
@@ -57,7 +58,9 @@ def made(busy: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder, artifact = tmp_path_factory.mktemp("ranker"), Artifact(busy.path)
     model = ModelConfig.model_validate({"template": "tfrec.models.DNN", "hidden": [8]})
     training = TrainingConfig(strategy="single", batch_size=16)
-    trained = train(training, model, spec_of(), artifact, folder / "train")
+    trained = train(
+        training, model, spec_of(), artifact, folder / "train", submitter=in_this_process
+    )
     indexed = index(IndexConfig(), artifact, trained, folder / "index")
     rules = [{"metric": "log_loss", "over": 2.0}, {"metric": "auc", "over": "last"}]
     section = validate(EvaluationConfig, {**MEASURED, "bless": rules}, "evaluation")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from busy_shop import spec_of
+from in_this_process import in_this_process
 
 from tfrec.config import validate
 from tfrec.data.input_pipeline import read_shuffled
@@ -99,7 +100,9 @@ def test_student_is_trained_and_the_manifest_names_its_teacher(
     teacher = save_teacher(tmp_path / "teacher", prepared.manifest.id)
     job = job_of(busy, tmp_path, teacher)
 
-    trained = train(job.training, job.model, spec_of(), prepared, tmp_path / "train")
+    trained = train(
+        job.training, job.model, spec_of(), prepared, tmp_path / "train", submitter=in_this_process
+    )
 
     assert trained.manifest.inputs["teacher"] == Artifact(teacher).manifest.id
     assert not (trained.path / "taught").exists()

@@ -19,6 +19,7 @@ from tfrec.data.prepared import TEST, VALIDATION, PreparedData
 from tfrec.data.query_set import QuerySet
 from tfrec.errors import UserError
 from tfrec.stages import tune as tune_stage
+from tfrec.stages.artifact import Artifact
 from tfrec.stages.experiment import Experiment, ExperimentConfig
 from tfrec.stages.reporter import Reporter
 from tfrec.stages.train import TrainedModel
@@ -191,6 +192,18 @@ def test_tuning_cut_short_ends_as_one_that_was_not(
     assert len(runs) == 14 + 2
     assert runs[2] == runs[3]  # the trial that was cut short was run again
     assert rows(again) == rows(tune(make_content(trials=14)))
+
+
+def test_data_of_elsewhere_are_tuned_on_and_the_trials_kept_where_one_wants(
+    content: Content, runs: list[float], prepared: PreparedData, tmp_path: Path
+) -> None:
+    shutil.rmtree(Path(content["runs"]) / "shop")
+
+    tuned = tune(content, prepared=Artifact(prepared.path), output=tmp_path / "here")
+
+    assert len(rows(tuned)) == len(runs) == 4
+    assert tuned.best == tmp_path / "here" / "best.yaml"
+    assert not (Path(content["runs"]) / "shop").exists()
 
 
 def test_more_trials_follow_those_that_are_done(content: Content, runs: list[float]) -> None:

@@ -80,6 +80,14 @@ class SliceConfig(Section):
             raise ValueError("quantiles are of a feature; name it")
         return self
 
+    def __str__(self) -> str:
+        """What it cuts by; the names of its slices begin with it."""
+        if self.cold_items is not None:
+            return f"cold_items<{self.cold_items}"
+        if self.cold_users is not None:
+            return f"cold_users<{self.cold_users}"
+        return f"{self.feature} in" if self.quantiles else f"{self.feature}="
+
 
 class Protocol(Section):
     """How rankers are measured.

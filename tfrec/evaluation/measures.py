@@ -8,7 +8,7 @@ import numpy as np
 from tfrec import metrics
 from tfrec.evaluation.lists import Lists
 
-_RELEVANCE: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+RELEVANCE_MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "recall": metrics.recall,
     "precision": metrics.precision,
     "hit_rate": metrics.hit_rate,
@@ -16,10 +16,12 @@ _RELEVANCE: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "mrr": metrics.reciprocal_rank,
     "map": metrics.average_precision,
 }
+"""Measures of what of a list is relevant."""
+
 LIST_MEASURES = ("coverage", "gini", "novelty", "intra_list_diversity")
 """Measures of what is recommended, whatever is relevant."""
 
-MEASURES = (*_RELEVANCE, *LIST_MEASURES)
+MEASURES = (*RELEVANCE_MEASURES, *LIST_MEASURES)
 """What a ranking can be measured by."""
 
 POINTWISE = ("auc", "gauc", "log_loss", "calibration_error", "rmse", "mae")
@@ -82,8 +84,8 @@ def kind_of(title: str) -> str:
 
 def measure_shoppers(measure: Measure, lists: Lists, items: Items) -> np.ndarray:
     """Measures each shopper's list: `[shoppers]` float64, NaN for who has nothing to find."""
-    if measure.kind in _RELEVANCE:
-        return _RELEVANCE[measure.kind](lists.hits[:, : measure.k], lists.relevant)
+    if measure.kind in RELEVANCE_MEASURES:
+        return RELEVANCE_MEASURES[measure.kind](lists.hits[:, : measure.k], lists.relevant)
     ranked = lists.items[:, : measure.k]
     if measure.kind == "novelty":
         values = metrics.novelty(ranked, items.counts)

@@ -48,6 +48,33 @@ def make_slices(
     return [part for config in configs for part in _make(config, queries, counts)]
 
 
+def slice_columns(
+    configs: Sequence[SliceConfig], queries: QuerySet, counts: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Says of every shopper which slice they are in.
+
+    Args:
+      configs: the `evaluation.slices`; those by items, which cut no shoppers, are left out.
+      queries: the shoppers of the window.
+      counts: `[items]` training events of each item.
+
+    Returns:
+      Name of a config -> `[shoppers]` names of slices, empty for who is in none.
+
+    Raises:
+      UserError: as `make_slices`.
+    """
+    columns = {}
+    for config in configs:
+        names = np.full(len(queries), "", object)
+        parts = list(_make(config, queries, counts))
+        for part in parts:
+            names[part.shoppers] = part.name
+        if all(part.items is None for part in parts):
+            columns[str(config)] = names
+    return columns
+
+
 def slice_names(protocol: Protocol, queries: QuerySet, counts: np.ndarray) -> list[str]:
     """What is measured, by name: all shoppers of each ranking, and the slices below it."""
     parts = [part.name for part in make_slices(protocol.slices, queries, counts)]

@@ -17,7 +17,7 @@ from tfrec.data.interaction_reader import read_interactions
 from tfrec.data.prepared import TEST, TRAIN, PreparedData
 from tfrec.data.query_set import QuerySet
 from tfrec.errors import UserError
-from tfrec.evaluation.blessing import Blessed, Verdict, figures_of, judge, settle
+from tfrec.evaluation.blessing import Blessed, Figures, Verdict, figures_of, judge, settle
 from tfrec.evaluation.catalogue_ranker import CatalogueRanker
 from tfrec.evaluation.config import EvaluationConfig
 from tfrec.evaluation.embedding_ranker import EmbeddingRanker
@@ -33,6 +33,7 @@ from tfrec.models.ranker import Ranker
 from tfrec.stages.artifact import Artifact, produce
 from tfrec.stages.index import ItemIndex
 from tfrec.stages.reporter import Reporter
+from tfrec.stages.served_figures import newest_figures
 from tfrec.stages.train import TrainedModel
 
 MODEL = "model"
@@ -57,6 +58,11 @@ class EvaluationArtifact(Artifact):
         """Whether the model may be pushed, by the config's rules."""
         return Verdict.model_validate(self.manifest.summary["blessing"])
 
+    @property
+    def figures(self) -> Figures:
+        """The model's figures."""
+        return figures_of(self.manifest.summary)[MODEL]
+
 
 def evaluate(
     config: EvaluationConfig,
@@ -67,6 +73,7 @@ def evaluate(
     reporter: Reporter | None = None,
     part: str = TEST,
     page: bool = True,
+    served: Path | None = None,
 ) -> EvaluationArtifact:
     """Measures the model and its baselines on the shoppers of the test window.
 
@@ -79,6 +86,8 @@ def evaluate(
       reporter: hears of the steps.
       part: the window to measure on; `validation` where the figures choose between models.
       page: whether to draw the report, which takes longer than ranking for few shoppers.
+      served: the model's directory below the model root: the figures of its newest version are then
+        what a rule calls `last`, and not those of the model that was blessed last beside `output`.
 
     Returns:
       The artefact; its summary is that of `Evaluation.summary`.
@@ -88,7 +97,9 @@ def evaluate(
     """
     reporter = reporter or Reporter()
     blessed = Blessed(output.with_name(_BLESSED))
-    before = blessed.before(trained.manifest.id) if config.bless else None
+    before = None
+    if config.bless:
+        before = newest_figures(served) if served else blessed.before(trained.manifest.id)
 
     def make(directory: Path) -> dict[str, Any]:
         data = PreparedData(prepared.path)
@@ -130,8 +141,8 @@ def evaluate(
     made = EvaluationArtifact(
         produce("evaluate", config.model_dump(mode="json"), inputs, output, make).path
     )
-    if config.bless and made.verdict.blessed:
-        blessed.bless(trained.manifest.id, figures_of(made.manifest.summary)[MODEL])
+    if config.bless and made.verdict.blessed and not served:
+        blessed.bless(trained.manifest.id, made.figures)
     return made
 
 

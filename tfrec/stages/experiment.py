@@ -6,6 +6,7 @@ from typing import Any
 
 from tfrec.config import Section, override, read_yaml, validate
 from tfrec.data.config import DataConfig
+from tfrec.deploy.pipeline_config import PipelineConfig
 from tfrec.errors import UserError
 from tfrec.evaluation.config import EvaluationConfig
 from tfrec.features import FeatureSpec
@@ -26,7 +27,9 @@ from tfrec.stages.refresh import Freshness, measure_recall, refresh
 from tfrec.stages.reporter import Reporter
 from tfrec.stages.train import TrainedModel, train
 from tfrec.stages.tune_config import TuningConfig
+from tfrec.training.cluster import run_cluster
 from tfrec.training.config import TrainingConfig
+from tfrec.training.submit import Submitter
 
 
 class ExperimentConfig(Section):
@@ -47,6 +50,7 @@ class ExperimentConfig(Section):
     reranking: Rules | None = None
     serving: ServingConfig
     tuning: TuningConfig | None = None
+    pipeline: PipelineConfig = PipelineConfig()
     runs: Path = Path("runs")
 
 
@@ -60,6 +64,7 @@ class Experiment:
     Attributes:
       config: the validated config.
       resume: whether training must go on with one that was cut short.
+      submitter: who has the model trained; processes of this machine by default.
     """
 
     def __init__(self, config: ExperimentConfig, resume: bool = False) -> None:
@@ -69,6 +74,7 @@ class Experiment:
         _check_dynamic(config)
         _check_reranking(config)
         self.config, self.resume = config, resume
+        self.submitter: Submitter = run_cluster
         folder = config.runs / config.name
         self.prepared = Artifact(folder / "prepare")
         self.trained = TrainedModel(folder / "train")
@@ -141,6 +147,7 @@ class Experiment:
             self.trained.path,
             reporter,
             self.resume,
+            self.submitter,
         )
 
     def index(self, reporter: Reporter | None = None) -> ItemIndex:

@@ -40,6 +40,8 @@ _ERROR, _SECONDS = "error", "seconds"
 _CALLS_LEFT_OUT = {"trials", "timeout", "prune"}
 """Settings that say how far a call goes, not what a trial comes to."""
 
+_NOT_DECISIVE = {"tuning", "serving", "pipeline", "runs", "name"}
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -85,7 +87,13 @@ class Tuned:
         return EvaluationArtifact(self.artifacts(trial) / "evaluate").report
 
 
-def tune(content: Mapping[str, Any], reporter: Reporter | None = None, keep: bool = False) -> Tuned:
+def tune(
+    content: Mapping[str, Any],
+    reporter: Reporter | None = None,
+    keep: bool = False,
+    prepared: Artifact | None = None,
+    output: Path | None = None,
+) -> Tuned:
     """Makes trials until there are as many as the config's `tuning` section says.
 
     The data are prepared once. A trial is trained, indexed and measured on the validation part; the
@@ -96,9 +104,11 @@ def tune(content: Mapping[str, Any], reporter: Reporter | None = None, keep: boo
       content: a config file's mapping.
       reporter: hears of progress.
       keep: whether the artefacts of all trials are kept, not only those of the best.
+      prepared: prepared data; by default they are made, or found, below `runs`.
+      output: directory of the tuning; `runs/NAME/tune` by default.
 
     Returns:
-      The directory `runs/NAME/tune`.
+      The directory.
 
     Raises:
       UserError: if a range, the metric or the slice does not fit the config or the data, or if no
@@ -114,12 +124,13 @@ def tune(content: Mapping[str, Any], reporter: Reporter | None = None, keep: boo
         raise UserError("tuning: missing; add it, e.g. {ranges: {training.epochs: [1, 2, 4]}}")
     _check_ranges(content, tuning.ranges)
     protocol = protocol_of(experiment.config.evaluation, tuning)
-    reporter.stage("prepare")
-    prepared = experiment.prepare(reporter)
+    if prepared is None:
+        reporter.stage("prepare")
+        prepared = experiment.prepare(reporter)
+        reporter.stage("tune")
     template, _ = load_template(experiment.config.model)
     _check_measured(tuning, protocol, PreparedData(prepared.path), template.queries)
-    reporter.stage("tune")
-    tuned = Tuned(experiment.config.runs / experiment.config.name / "tune")
+    tuned = Tuned(output or experiment.config.runs / experiment.config.name / "tune")
     tuned.path.mkdir(parents=True, exist_ok=True)
     with _alone(tuned):
         study = _open_study(tuned, _identity(experiment.config, tuning, prepared))
@@ -300,7 +311,9 @@ def _identity(config: ExperimentConfig, tuning: TuningConfig, prepared: Artifact
     """Digest of all that decides what a trial comes to, so that only like ones are compared."""
     template, _ = load_template(config.model)
     decisive = {
-        "config": config.model_dump(mode="json", exclude={"tuning", "serving", "runs", "name"}),
+        "config": config.model_dump(
+            mode="json", exclude={"tuning", "serving", "pipeline", "runs", "name"}
+        ),
         "tuning": tuning.model_dump(mode="json", exclude=_CALLS_LEFT_OUT),
         "template": source_digest(template),
         "prepare": prepared.manifest.digest,
