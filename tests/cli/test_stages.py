@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -47,3 +48,30 @@ def test_help_of_index_says_what_kinds_there_are() -> None:
 
     assert "--kind [auto|brute_force|partitioned|scann] Short for --index.kind" in text
     assert "--kind" not in run("export", "--help").output
+
+
+def test_training_in_a_cluster_needs_to_be_told_of_it(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+
+    done = run("train", config, "--pipeline.training_on", "tf_config")
+
+    assert str(done.exception).startswith("TF_CONFIG: not set; start every task with its own")
+
+
+def test_tasks_of_a_cluster_only_train_together(config: Path) -> None:
+    done = run("run", config, "--pipeline.training_on", "tf_config")
+
+    assert "has every task run `tfrec train CONFIG`" in str(done.exception)
+
+
+def test_a_model_in_closed_form_takes_no_cluster(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = {"cluster": {"chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(alone))
+
+    done = run("train", config, "--pipeline.training_on", "tf_config")
+
+    assert "tfrec.models.EASE is fitted by one process" in str(done.exception)

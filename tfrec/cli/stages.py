@@ -9,6 +9,7 @@ import click
 from tfrec.cli import overrides
 from tfrec.cli.reporter import ConsoleReporter, show_change, show_metrics, show_stages
 from tfrec.errors import UserError
+from tfrec.imports import uncollected_imports
 
 _STAGES = {
     "prepare": "Clean, split and transform the shop's events and catalogue.",
@@ -78,7 +79,9 @@ def _experiment_command(name: str, purpose: str, act: Callable[[Any], None]) -> 
         resume: bool = False,
         kind: str | None = None,
     ) -> None:
-        from tfrec.stages.experiment import Experiment, ExperimentConfig
+        with uncollected_imports():
+            from tfrec.deploy.submitters import make_submitter
+            from tfrec.stages.experiment import Experiment, ExperimentConfig
 
         changes = overrides.parse(values)
         if name in _RUN_BEAM:
@@ -89,8 +92,19 @@ def _experiment_command(name: str, purpose: str, act: Callable[[Any], None]) -> 
             changes["training.strategy"] = strategy
         if kind:
             changes["index.kind"] = kind
+        experiment = Experiment.load(config, overrides=changes, resume=resume)
+        on = experiment.config.pipeline.training_on
+        if name == "run" and on == "tf_config":
+            raise UserError(
+                f"pipeline.training_on: {on} has every task run `tfrec train CONFIG`, and none the "
+                "other stages beside; run each by its own command"
+            )
+        if name in _TRAIN:
+            experiment.submitter = make_submitter(
+                experiment.config.pipeline, experiment.config.name
+            )
         try:
-            act(Experiment.load(config, overrides=changes, resume=resume))
+            act(experiment)
         except KeyboardInterrupt:
             raise UserError(
                 f"{name}: interrupted; the same command goes on behind what is done"

@@ -1,0 +1,126 @@
+"""The project in `examples/pipeline`, run whole: refused at first, pushed in the end."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from films import make_films
+from records import read_example_files
+
+from tfrec.cli import overrides
+from tfrec.cli.main import cli
+from tfrec.errors import UserError
+from tfrec.pipelines.blessings import NotBlessedError
+from tfrec.stages.artifact import Artifact
+from tfrec.stages.experiment import Experiment
+from tfrec.stages.recommender import Recommender
+from tfrec.stages.served_figures import newest_figures
+
+IMPOSSIBLE = "[{metric: recall@10, over: 1.5}]"
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def run(small: list[str], *changes: str) -> Result:
+    return CliRunner().invoke(cli, ["pipeline", "run", "films.yaml", *small, *changes])
+
+
+@dataclass(frozen=True)
+class Films:
+    """The project's folder, in which tests are run, and its runs of the pipeline."""
+
+    folder: Path
+    small: list[str]
+    refused: Result
+    pushed: Result
+
+    def artifact(self, component: str, output: str) -> Artifact:
+        """What a component made last."""
+        made = (self.folder / "pipeline" / "films" / component / output).glob("[0-9]*")
+        return Artifact(max(made, key=lambda path: int(path.name)))
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Films]:
+    folder, before = tmp_path_factory.mktemp("films"), Path.cwd()
+    small = make_films(folder)
+    os.chdir(folder)
+    try:
+        refused = run(small, "--evaluation.bless", IMPOSSIBLE)
+        yield Films(folder, small, refused, run(small))
+    finally:
+        os.chdir(before)
+
+
+def states(result: Result) -> dict[str, str]:
+    """What the closing table says of each component."""
+    rows = (line.split("│") for line in result.output.splitlines() if line.startswith("│"))
+    return {row[1].strip(): row[3].strip() for row in rows}
+
+
+def test_a_model_that_is_not_blessed_is_not_pushed(films: Films) -> None:
+    assert isinstance(films.refused.exception, NotBlessedError)
+    said = str(films.refused.exception)
+    assert said.startswith("Pusher: the model is not blessed and nothing is pushed: ModelEvaluator")
+    assert "recall@10 of all above 1.5: broken" in said
+    assert "\n" not in said
+    versions = (films.folder / "serving" / "films").iterdir()
+    assert len(list(versions)) == 1, "the second run's"
+
+
+def test_a_run_goes_on_behind_what_an_earlier_one_has_done(films: Films) -> None:
+    assert films.pushed.exit_code == 0, films.pushed.output
+    made = states(films.pushed)
+
+    assert {name for name, state in made.items() if not state} == {
+        *("ModelEvaluator", "Evaluator", "LastBlessed", "Pusher", "all")
+    }
+    assert made["Trainer"] == made["Transform"] == "from cache"
+
+
+def test_a_rerun_takes_all_from_the_cache(films: Films) -> None:
+    again = states(run(films.small))
+
+    assert {name for name, state in again.items() if not state} == {"LastBlessed", "all"}
+
+
+def test_a_mistake_is_named_with_its_component(films: Films) -> None:
+    failed = run(films.small, "--data.split", "{kind: time, validation: 30d, test: 30d}")
+
+    assert isinstance(failed.exception, UserError)
+    assert str(failed.exception).startswith("EventsExampleGen: data.split: validation and test")
+
+
+def test_the_pushed_version_is_the_bundle_and_answers(films: Films) -> None:
+    bundle = films.artifact("BundleExporter", "bundle")
+
+    answer = Recommender.load(bundle.path).recommend(k=3, user_id="person-1")
+
+    (pushed,) = (films.folder / "serving" / "films").iterdir()
+    assert len(answer) == 3
+    assert pushed.name == str(bundle.manifest.summary["version"])
+    assert newest_figures(pushed.parent)["all"]["recall@10"] > 0.02
+
+
+def test_it_makes_the_model_that_running_the_stages_makes(films: Films) -> None:
+    experiment = Experiment.load("films.yaml", overrides=overrides.parse(films.small))
+    for stage in (experiment.prepare, experiment.train, experiment.index, experiment.evaluate):
+        stage()
+
+    ours = films.artifact("ExampleWriter", "prepared").path
+    for kind in ("examples/train", "examples/validation", "examples/test", "items"):
+        mine, theirs = (
+            read_example_files(path / kind) for path in (ours, experiment.prepared.path)
+        )
+        assert mine == theirs
+    assert "1950s" in (ours / "transform" / "transform_fn" / "assets" / "decade").read_text()
+    trained = films.artifact("Trainer", "model").manifest.summary
+    assert trained["validation_loss"] == pytest.approx(
+        experiment.trained.manifest.summary["validation_loss"], rel=0.01
+    )
+    measured = films.artifact("ModelEvaluator", "evaluation").manifest.summary["metrics"]
+    for ranker, metrics in experiment.evaluation.manifest.summary["metrics"].items():
+        assert measured[ranker]["all"] == pytest.approx(metrics["all"], abs=0.03)

@@ -1,0 +1,86 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from shop import Shop
+from two_components import two_components
+
+from tfrec.config import validate
+from tfrec.errors import UserError
+from tfrec.pipelines import local
+from tfrec.stages.experiment import ExperimentConfig
+from tfrec.stages.reporter import Reporter
+
+Run = Callable[..., dict[str, bool]]
+
+
+class Heard(Reporter):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def stage(self, name: str) -> None:
+        self.lines.append(name)
+
+    def step(self, what: str) -> None:
+        self.lines.append(f"  {what}")
+
+
+@pytest.fixture
+def config(shop: Shop) -> ExperimentConfig:
+    return validate(ExperimentConfig, shop.config())
+
+
+@pytest.fixture
+def run(config: ExperimentConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs two components, the second with an order, and says which come from the cache."""
+
+    def call(order: str = "", word: str = "tea", reporter: Reporter | None = None) -> dict:
+        (tmp_path / "orders").write_text(order)
+        monkeypatch.setattr(local, "build", lambda _: two_components(tmp_path, word))
+        return {made.name: made.cached for made in local.run(config, reporter)}
+
+    return call
+
+
+def test_each_component_and_its_steps_are_told(run: Run) -> None:
+    heard = Heard()
+
+    run(reporter=heard)
+    run(reporter=heard)
+
+    first = ["Maker", "  running", "  making tea", "Breaker", "  running"]
+    assert heard.lines == [*first, "Maker", "Breaker"]
+
+
+def test_unchanged_components_are_taken_from_the_cache(run: Run) -> None:
+    assert run() == {"Maker": False, "Breaker": False}
+    assert run() == {"Maker": True, "Breaker": True}
+    assert run(word="milk") == {"Maker": False, "Breaker": False}
+
+
+@pytest.mark.parametrize("order", ["mistake", "crash"])
+def test_a_run_goes_on_where_one_broke(run: Run, order: str, tmp_path: Path) -> None:
+    with pytest.raises((UserError, RuntimeError)):
+        run(order)
+    assert not list((tmp_path / "root" / "Breaker" / "read").iterdir())
+
+    assert run() == {"Maker": True, "Breaker": False}
+
+
+def test_a_mistake_is_one_line_with_its_component(run: Run) -> None:
+    with pytest.raises(UserError) as caught:
+        run("mistake")
+
+    assert str(caught.value) == "Breaker: data.events: no such thing; mend it"
+
+
+def test_a_bug_is_raised_as_it_is(run: Run) -> None:
+    with pytest.raises(RuntimeError, match=r"^a bug$"):
+        run("crash")
+
+
+def test_artefacts_of_this_machine_are_in_a_directory(config: ExperimentConfig) -> None:
+    far = config.pipeline.model_copy(update={"root": "gs://bucket/runs"})
+
+    with pytest.raises(UserError, match=r"^pipeline\.root: gs://bucket/runs: this machine keeps"):
+        local.run(config.model_copy(update={"pipeline": far}))

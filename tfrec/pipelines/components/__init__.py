@@ -1,0 +1,1 @@
+"""One TFX component a file: it reads its inputs' paths and calls a stage."""

@@ -1,0 +1,1 @@
+"""The pipeline on open-source Kubeflow Pipelines: compiled, submitted, and run there."""

@@ -1,0 +1,118 @@
+"""Running a pipeline on this machine."""
+
+import datetime
+import time
+from typing import Any, NamedTuple
+
+from absl import logging
+from tfx.dsl.compiler.constants import PIPELINE_RUN_ID_PARAMETER_NAME
+from tfx.orchestration import metadata
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.portable.beam_executor_operator import BeamExecutorOperator
+from tfx.orchestration.portable.launcher import Launcher
+from tfx.orchestration.portable.python_executor_operator import PythonExecutorOperator
+from tfx.orchestration.portable.runtime_parameter_utils import substitute_runtime_parameter
+from tfx.proto.orchestration.executable_spec_pb2 import (
+    BeamExecutableSpec,
+    PythonClassExecutableSpec,
+)
+
+from tfrec.errors import UserError
+from tfrec.pipelines.pipeline import build
+from tfrec.pipelines.reporting import reporter, reporting_to
+from tfrec.stages.experiment import ExperimentConfig
+from tfrec.stages.reporter import Reporter
+
+
+class ComponentRun(NamedTuple):
+    """A component that ran.
+
+    Attributes:
+      name: as TFX shows it.
+      seconds: that it took.
+      cached: whether its outputs are those of an earlier run.
+    """
+
+    name: str
+    seconds: float
+    cached: bool
+
+
+def run(config: ExperimentConfig, listener: Reporter | None = None) -> list[ComponentRun]:
+    """Runs the pipeline of an experiment in this process, one component after the other.
+
+    What an earlier run made of the same inputs and config is not made again, also where that run
+    failed later on.
+
+    Args:
+      config: the experiment.
+      listener: hears of progress; a component is a stage to it.
+
+    Returns:
+      The components in their order.
+
+    Raises:
+      UserError: what a component says of the config or the data, or that the model is not blessed.
+    """
+    if "://" in config.pipeline.root:
+        raise UserError(
+            f"pipeline.root: {config.pipeline.root}: this machine keeps artefacts in a directory; "
+            "name one, e.g. --pipeline.root pipeline, or submit the pipeline to Kubeflow"
+        )
+    logging.set_verbosity(logging.FATAL)  # what goes wrong is raised
+    runner = _Runner()
+    with reporting_to(listener or Reporter()):
+        runner.run(build(config))
+    return runner.made
+
+
+class _Runner(LocalDagRunner):
+    """Tells of each component as it comes, which TFX's own runner does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[ComponentRun] = []
+
+    def run_with_ir(self, pipeline: Any, run_options: Any = None) -> None:
+        run_id = datetime.datetime.now(datetime.timezone.utc).isoformat()
+        substitute_runtime_parameter(pipeline, {PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
+        deployment = runner_utils.extract_local_deployment_config(pipeline)
+        kinds = deployment.metadata_connection_config
+        connection = getattr(kinds, kinds.WhichOneof("connection_config"))
+        for node in pipeline.nodes:
+            name = node.pipeline_node.node_info.id
+            executor = runner_utils.extract_executor_spec(deployment, name)  # none of a resolver
+            launcher = Launcher(
+                node.pipeline_node,
+                metadata.Metadata(connection),
+                pipeline.pipeline_info,
+                pipeline.runtime_spec,
+                executor,
+                runner_utils.extract_custom_driver_spec(deployment, name),
+                custom_executor_operators=_OPERATORS,
+            )
+            reporter().stage(name)
+            began = time.monotonic()
+            try:
+                info = launcher.launch()
+            except UserError as error:
+                error.args = (f"{name}: {error}",)
+                raise
+            cached = executor is not None and not info.execution_output_uri
+            self.made.append(ComponentRun(name, time.monotonic() - began, cached))
+
+
+class _Python(PythonExecutorOperator):
+    def run_executor(self, *arguments: Any) -> Any:
+        reporter().step("running")
+        return super().run_executor(*arguments)
+
+
+class _Beam(BeamExecutorOperator):
+    def run_executor(self, *arguments: Any) -> Any:
+        reporter().step("running")
+        return super().run_executor(*arguments)
+
+
+_OPERATORS = {PythonClassExecutableSpec: _Python, BeamExecutableSpec: _Beam}
