@@ -1,7 +1,8 @@
 """Whether a bundle answers stored requests as the model it was made of."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,6 +50,12 @@ class StoredRequest(NamedTuple):
     inputs: Mapping[str, np.ndarray]
     expected: Mapping[str, np.ndarray]
     tolerance: float = TOLERANCE
+
+
+Answer = Mapping[str, np.ndarray] | None
+Ask = Callable[[str, Mapping[str, np.ndarray], Sequence[str]], Answer]
+"""Name of a signature, inputs, outputs -> these outputs; none if there is no such signature, or not
+all of its outputs. Strings are bytes."""
 
 
 class Checked(NamedTuple):
@@ -112,9 +119,36 @@ def verify(version: Path) -> list[Checked]:
     Raises:
       UserError: if there are no stored requests, or the version cannot be loaded.
     """
-    requests = list(_read_requests(version / VERIFICATION_FILE))
+    requests = read_requests(version)
     with closing(Servable.load(version)) as servable:
-        return [_check(servable, stored) for stored in requests]
+        return [check(stored, partial(_run, servable)) for stored in requests]
+
+
+def read_requests(version: Path) -> list[StoredRequest]:
+    """Reads the requests that are stored with a version.
+
+    Raises:
+      UserError: if there are none, or the file is damaged.
+    """
+    return list(_read_requests(version / VERIFICATION_FILE))
+
+
+def check(stored: StoredRequest, ask: Ask) -> Checked:
+    """Compares what is answered to stored requests with what is expected; see `verify`.
+
+    Args:
+      stored: requests of one signature.
+      ask: runs them.
+    """
+    lists = IDS in stored.expected
+    outputs = [IDS, SCORES] if lists else sorted(stored.expected)
+    try:
+        answer = ask(stored.signature, stored.inputs, outputs)
+    except ServingError as error:
+        return _failed(stored, f"the requests fail: {error.message}")
+    if answer is None:
+        return _failed(stored, "the signature is missing, or one of its outputs is")
+    return _check_lists(stored, answer) if lists else _check_values(stored, answer)
 
 
 def refuse_faults(version: Path, checked: Iterable[Checked]) -> None:
@@ -152,18 +186,13 @@ def _read_requests(path: Path) -> Iterator[StoredRequest]:
         raise UserError(f"{path}: damaged; export the bundle again") from error
 
 
-def _check(servable: Servable, stored: StoredRequest) -> Checked:
-    """Runs a signature and compares what it returns."""
-    lists = IDS in stored.expected
-    outputs = [IDS, SCORES] if lists else sorted(stored.expected)
-    signature = servable.signatures.get(stored.signature)
+def _run(
+    servable: Servable, name: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]
+) -> Answer:
+    signature = servable.signatures.get(name)
     if signature is None or not signature.outputs.keys() >= set(outputs):
-        return _failed(stored, "the signature is missing, or one of its outputs is")
-    try:
-        answer = servable.run(signature, stored.inputs, outputs)
-    except ServingError as error:
-        return _failed(stored, f"the requests fail: {error.message}")
-    return _check_lists(stored, answer) if lists else _check_values(stored, answer)
+        return None
+    return servable.run(signature, inputs, outputs)
 
 
 def _check_values(stored: StoredRequest, answer: Mapping[str, np.ndarray]) -> Checked:
