@@ -1,4 +1,5 @@
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -59,6 +60,10 @@ class TinyModel(tf.Module):
     def half_precision(self, x):
         return {"y": x + tf.constant(1, tf.float16)}
 
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int64, name="k")])
+    def numbers(self, k):
+        return {"numbers": tf.range(k)}
+
     @tf.function(input_signature=[tf.TensorSpec([], tf.int64, name="steps")])
     def slow(self, steps):
         done = tf.while_loop(lambda i: i < steps, lambda i: [i + 1], [tf.constant(0, tf.int64)])
@@ -76,6 +81,7 @@ def saved_models(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
             "mixed": model.mixed,
             "awkward": model.awkward,
             "half_precision": model.half_precision,
+            "numbers": model.numbers,
             "slow": model.slow,
         }
         tf.saved_model.save(model, str(root / str(plus)), signatures=signatures)
@@ -138,6 +144,27 @@ def server(
     models = {"tiny": base_path, "examples": example_model.parent}
     with ModelServer(models, port=0, rest_api_port=0, rest_api_timeout_in_ms=1000) as server:
         yield server
+
+
+@pytest.fixture
+def threads_of_runs(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the threads that the model of `server` runs in from now on.
+
+    It is as if it had never run before, and any run that is timed counts as quick.
+    """
+    for module in ("grpc_service", "rest"):
+        monkeypatch.setattr(f"tfrec.serving.{module}.AT_ONCE_SECONDS", 1000.0)
+    names: list[str] = []
+    with server._manager.lease("tiny") as lease:
+        run = lease.servable.run
+
+        def note(*arguments):
+            names.append(threading.current_thread().name)
+            return run(*arguments)
+
+        monkeypatch.setattr(lease.servable, "run", note)
+        monkeypatch.setattr(lease.servable, "_seconds", {})
+    return names
 
 
 @pytest.fixture(scope="session")

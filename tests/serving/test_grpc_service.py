@@ -1,5 +1,3 @@
-import threading
-
 import grpc
 import numpy as np
 import pytest
@@ -329,42 +327,48 @@ def test_bytes_that_are_no_message_are_refused_without_a_traceback(channel, capl
     assert not caplog.records
 
 
-@pytest.fixture
-def threads_of_runs(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the threads that the model of `server` runs in from now on."""
-    names: list[str] = []
-    with server._manager.lease("tiny") as lease:
-        run = lease.servable.run
-
-        def note(*arguments):
-            names.append(threading.current_thread().name)
-            return run(*arguments)
-
-        monkeypatch.setattr(lease.servable, "run", note)
-        y = lease.servable.signatures["serving_default"].outputs["y"].name
-        monkeypatch.setitem(lease.servable._seconds, y, 0.00001)
-    return names
-
-
 def test_quick_model_runs_in_the_thread_that_reads(
     prediction_stub, predict_request, threads_of_runs
 ):
-    response = prediction_stub.Predict(predict_request(x=np.float32([1, 2])))
+    for x in ([3.0, 4.0], [1.0, 2.0]):
+        response = prediction_stub.Predict(predict_request(x=np.float32(x)))
 
     assert list(response.outputs["y"].float_val) == [2.5, 3.0]
-    assert not threads_of_runs.pop().startswith("grpc")
+    assert [name.startswith("grpc") for name in threads_of_runs] == [True, False]
 
 
 def test_large_or_slow_requests_run_in_the_pool(prediction_stub, predict_request, threads_of_runs):
-    stands_for_many = predict_request(x=np.float32([1]))
-    stands_for_many.inputs["x"].tensor_shape.dim[0].size = 5000
+    quick = predict_request(x=np.float32([1]))
     requests = [
         predict_request(x=np.zeros(2000, np.float32)),
-        stands_for_many,
+        stands_for(4000, quick),
+        stands_for(5000, quick),
         predict_request(signature="slow", steps=np.int64(1)),
     ]
+    for _ in range(2):
+        prediction_stub.Predict(quick)
 
     sizes = [len(prediction_stub.Predict(request).outputs["y"].float_val) for request in requests]
 
-    assert sizes == [2000, 5000, 0]
-    assert [name.startswith("grpc") for name in threads_of_runs] == [True] * 3
+    assert sizes == [2000, 4000, 5000, 0]
+    assert [name.startswith("grpc") for name in threads_of_runs] == [True, False, *[True] * 4]
+
+
+def test_large_number_to_answer_with_runs_in_the_pool(
+    prediction_stub, predict_request, threads_of_runs
+):
+    sizes = []
+    for k in (2, 3, 1000):
+        response = prediction_stub.Predict(predict_request(signature="numbers", k=np.int64(k)))
+        sizes.append(len(response.outputs["numbers"].int64_val))
+
+    assert sizes == [2, 3, 1000]
+    assert [name.startswith("grpc") for name in threads_of_runs] == [True, False, True]
+
+
+def stands_for(count: int, request: predict_pb2.PredictRequest) -> predict_pb2.PredictRequest:
+    """A request of as few bytes that stands for many numbers."""
+    larger = predict_pb2.PredictRequest()
+    larger.CopyFrom(request)
+    larger.inputs["x"].tensor_shape.dim[0].size = count
+    return larger

@@ -51,7 +51,7 @@ def server(handler: ReadingHandler) -> Iterator[grpc.Server]:
     server.start()
     yield server
     handler.gate.set()
-    assert server.stop(20).wait(20)
+    assert server.stop(20).wait(5)
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_call_that_is_cancelled_before_its_request_leaves_nothing(channel, ask, 
     assert not ask(b"quick").startswith("pool")
     done.set()
 
-    assert server.stop(20).wait(20)
+    assert server.stop(20).wait(5)
 
 
 def test_stop_lets_requests_in_the_pool_finish(channel, ask, handler, server):
@@ -155,4 +155,4 @@ def test_stop_lets_requests_in_the_pool_finish(channel, ask, handler, server):
     handler.gate.set()
 
     assert future.result().startswith(b"pool")
-    assert stopped.wait(20)
+    assert stopped.wait(5)

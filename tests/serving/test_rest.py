@@ -75,6 +75,25 @@ def test_every_type_comes_and_goes(http):
 
 
 @pytest.mark.parametrize(
+    ("few", "many"),
+    [
+        ({"instances": [1.0]}, {"instances": [1] * 1000}),
+        (
+            {"signature_name": "numbers", "inputs": 3},
+            {"signature_name": "numbers", "inputs": 1000},
+        ),
+    ],
+)
+def test_only_requests_of_a_size_known_to_be_quick_run_in_the_event_loop(
+    http, threads_of_runs, few, many
+):
+    for request in (few, few, many):
+        assert post(http, PREDICT, request).status_code == 200
+
+    assert [name == "rest" for name in threads_of_runs] == [False, True, False]
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/v1/models/tiny/versions/3:predict",

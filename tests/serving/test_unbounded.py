@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfrec.serving.request_size import request_size
 from tfrec.serving.servable import Servable
 from tfrec.serving.unbounded import unbounded_tensors
 
@@ -89,11 +90,12 @@ def test_quick_run_stays_in_the_thread_of_the_caller(saved_models: dict[float, P
     servable = Servable.load(saved_models[2.0])
     signature = servable.signatures["serving_default"]
     inputs = {"x": np.array([2.0], np.float32)}
-    assert servable.expected_seconds(signature) == math.inf
+    size, y = request_size(signature, inputs), signature.outputs["y"].name
+    assert servable.expected_seconds(signature, size) == math.inf
 
-    servable._seconds[signature.outputs["y"].name] = 0.0001
+    servable._seconds[size] = {y: 0.0001}
     answer = servable.run(signature, inputs, ["y"], 10.0)
-    servable._seconds[signature.outputs["y"].name] = 0.1
+    servable._seconds[size] = {y: 0.1}
     servable.run(signature, inputs, ["y"], 10.0)
 
     assert answer["y"] == [3.0]
@@ -101,15 +103,48 @@ def test_quick_run_stays_in_the_thread_of_the_caller(saved_models: dict[float, P
     servable.close()
 
 
+@pytest.mark.parametrize(
+    ("name", "few", "same", "many"),
+    [
+        ("serving_default", np.zeros(2, np.float32), np.ones(3, np.float32), np.ones(4, "f4")),
+        ("numbers", np.array(2), np.array(3), np.array(4)),
+    ],
+)
+def test_quick_run_tells_nothing_of_a_larger_one(saved_models, here, name, few, same, many):
+    servable = Servable.load(saved_models[2.0])
+    signature = servable.signatures[name]
+    ((key, _),) = signature.inputs.items()
+    ((output, info),) = signature.outputs.items()
+    servable._seconds[request_size(signature, {key: few})] = {info.name: 0.0001}
+
+    for value, runs_here in ((same, 1), (many, 1), (few, 2)):
+        servable.run(signature, {key: value}, [output], 10.0)
+        assert len(here) == runs_here
+
+    servable.close()
+
+
+def test_sizes_that_clients_choose_do_not_fill_the_memory(saved_models, monkeypatch):
+    monkeypatch.setattr("tfrec.serving.servable._MOST_SIZES", 3)
+    servable = Servable.load(saved_models[2.0])
+    signature = servable.signatures["serving_default"]
+
+    for bits in range(8):
+        servable.run(signature, {"x": np.zeros(2**bits, np.float32)}, ["y"], 10.0)
+        assert len(servable._seconds) <= 3
+
+    servable.close()
+
+
 def test_expected_time_falls_at_once_and_rises_slowly(saved_models: dict[float, Path]):
     servable = Servable.load(saved_models[2.0])
     signature = servable.signatures["serving_default"]
-    tensors = [signature.outputs["y"].name]
+    tensors, size = [signature.outputs["y"].name], ((1,),)
     expected = []
 
     for seconds in (1.0, 0.1, 1.1):
-        servable._learn(tensors, seconds)
-        expected.append(servable.expected_seconds(signature))
+        servable._learn(tensors, size, seconds)
+        expected.append(servable.expected_seconds(signature, size))
 
     assert expected == pytest.approx([1.0, 0.1, 0.2])
     servable.close()
@@ -119,9 +154,10 @@ def test_loop_is_never_expected_to_be_quick(saved_models: dict[float, Path], her
     servable = Servable.load(saved_models[2.0])
     signature = servable.signatures["slow"]
 
+    inputs = {"steps": np.array(1)}
     for _ in range(3):
-        servable.run(signature, {"steps": np.array(1)}, ["done"], 10.0)
+        servable.run(signature, inputs, ["done"], 10.0)
 
-    assert servable.expected_seconds(signature) == math.inf
+    assert servable.expected_seconds(signature, request_size(signature, inputs)) == math.inf
     assert not here
     servable.close()

@@ -14,6 +14,7 @@ from tfrec.serving.batching import BatchingParameters
 from tfrec.serving.loaded_signature import LoadedSignature
 from tfrec.serving.monitoring import observe_batch, observe_queuing
 from tfrec.serving.names import PUT_ITEMS, REMOVE_ITEMS
+from tfrec.serving.request_size import Size
 from tfrec.serving.servable import Servable
 from tfrec.serving.status import ServingError
 from tfrec.serving.tensors import numpy_dtype
@@ -151,7 +152,7 @@ class BatchedServable(Servable):
             return {name: pieces[0][name] for name in outputs}
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in outputs}
 
-    def expected_seconds(self, signature: LoadedSignature) -> float:
+    def expected_seconds(self, signature: LoadedSignature, size: Size) -> float:
         """Infinite: a run waits for its batch."""
         return math.inf
 

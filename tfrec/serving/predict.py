@@ -8,6 +8,7 @@ from tensorflow_serving.apis import predict_pb2
 
 from tfrec.serving.loaded_signature import LoadedSignature
 from tfrec.serving.monitoring import observe_run
+from tfrec.serving.request_size import array_size, shape_size
 from tfrec.serving.servable import Servable
 from tfrec.serving.status import ServingError
 from tfrec.serving.tensors import from_proto
@@ -69,11 +70,11 @@ def predict_arrays(
 
 
 def expected_seconds(servable: Servable, request: predict_pb2.PredictRequest) -> float:
-    """How long the model will run for a PredictRequest of a few bytes, by its last runs.
+    """How long the model runs for a PredictRequest of a few bytes, by its last runs of that size.
 
     Args:
       servable: the version that the request's `model_spec` has been resolved to.
-      request: signature name and shapes of the inputs are read from it.
+      request: signature name, shapes of the inputs, and single numbers are read from it.
 
     Returns:
       Seconds; 0 where the request will be refused, infinite where the last runs do not tell.
@@ -81,13 +82,21 @@ def expected_seconds(servable: Servable, request: predict_pb2.PredictRequest) ->
     signature = servable.signatures.get(request.model_spec.signature_name or DEFAULT_SIGNATURE)
     if signature is None:
         return 0.0
-    seconds = servable.expected_seconds(signature)
-    for name in request.inputs if seconds < math.inf else ():
+    given = request.inputs
+    sizes: list[tuple[int, ...]] = []
+    for name in signature.inputs:
+        proto = given[name] if name in given else signature.defaults.get(name)
+        if proto is None:
+            return 0.0
+        shape = [dim.size for dim in proto.tensor_shape.dim]
         # A few bytes can stand for many numbers, all alike.
-        sizes = [dim.size for dim in request.inputs[name].tensor_shape.dim]
-        if math.prod(sizes) > _MOST_NUMBERS:
+        if math.prod(shape) > _MOST_NUMBERS:
             return math.inf
-    return seconds
+        try:
+            sizes.append(shape_size(shape) if shape else array_size(from_proto(proto)))
+        except ValueError:
+            return 0.0
+    return servable.expected_seconds(signature, tuple(sizes))
 
 
 _MOST_NUMBERS = 4096

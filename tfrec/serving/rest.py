@@ -26,6 +26,7 @@ from tfrec.serving.manager import ModelManager
 from tfrec.serving.model_info import SIGNATURE_DEF, get_model_metadata, get_model_status
 from tfrec.serving.monitoring import count_request, observe_request, render_metrics
 from tfrec.serving.predict import DEFAULT_SIGNATURE, predict_arrays
+from tfrec.serving.request_size import request_size
 from tfrec.serving.servable import AT_ONCE_SECONDS, SMALL_BYTES
 from tfrec.serving.status import ServingError
 
@@ -207,9 +208,10 @@ class RestApi:
                     "INVALID_ARGUMENT",
                     f'Serving signature name: "{name}" not found in signature def',
                 )
-            if lease.servable.expected_seconds(signature) > most_seconds:
-                raise _TakesLongerError
             inputs = json_parse.predict_inputs(document, signature.inputs)
+            size = request_size(signature, inputs.arrays)
+            if lease.servable.expected_seconds(signature, size) > most_seconds:
+                raise _TakesLongerError
             outputs = predict_arrays(
                 address.name, lease.servable, signature, inputs.arrays, self._timeout_seconds
             )

@@ -16,6 +16,7 @@ from tensorflow.python.client import pywrap_tf_session
 
 from tfrec.serving.loaded_signature import LoadedSignature
 from tfrec.serving.names import PUT_ITEMS, REMOVE_ITEMS
+from tfrec.serving.request_size import Size, request_size
 from tfrec.serving.status import ServingError
 from tfrec.serving.unbounded import unbounded_tensors
 
@@ -27,6 +28,8 @@ AT_ONCE_SECONDS = 0.0002
 # A run that takes less than this is not worth the way to another thread and back.
 _QUICK_SECONDS = 0.002
 _TRUST = 0.1
+# Clients choose the sizes, and must not fill the memory with them.
+_MOST_SIZES = 4096
 
 
 class Servable:
@@ -54,7 +57,7 @@ class Servable:
         self._session = session
         self._handles: dict[str, object] = {}
         self._unbounded = unbounded_tensors(meta_graph)
-        self._seconds: dict[str, float] = {}
+        self._seconds: dict[Size, dict[str, float]] = {}
 
     @classmethod
     def load(cls, path: Path) -> "Servable":
@@ -112,11 +115,11 @@ class Servable:
             return self.change(name, inputs, outputs, timeout_seconds)
         return self.run_now(signature, inputs, outputs, timeout_seconds)
 
-    def expected_seconds(self, signature: LoadedSignature) -> float:
-        """How long a run takes, by the last ones; infinite where these do not tell."""
+    def expected_seconds(self, signature: LoadedSignature, size: Size) -> float:
+        """How long a run of a size takes, by the last ones; infinite where these do not tell."""
         if self._changing(signature):
             return math.inf
-        return self._expected([info.name for info in signature.outputs.values()])
+        return self._expected([info.name for info in signature.outputs.values()], size)
 
     def run_now(
         self,
@@ -127,22 +130,23 @@ class Servable:
     ) -> dict[str, np.ndarray]:
         """Does what `run` does, and tells nobody.
 
-        What has taken little time lately, and has no loops, runs in the thread of the caller. It is
-        not stopped there when the time is up.
+        What has taken little time lately, on inputs of this size, and has no loops, runs in the
+        thread of the caller. It is not stopped there when the time is up.
         """
         outputs = list(outputs)
         feeds = {self._handle(signature.inputs[name].name): array for name, array in inputs.items()}
         tensors = [signature.outputs[name].name for name in outputs]
         fetches = [self._handle(tensor) for tensor in tensors]
+        size = request_size(signature, inputs)
         # Here, waits of this thread for its turn can be told from what the run takes.
-        here = self._expected(tensors) < _QUICK_SECONDS
+        here = self._expected(tensors, size) < _QUICK_SECONDS
         run, clock = (_run_here, time.thread_time) if here else (_run, time.perf_counter)
         started = clock()
         try:
             values = run(self._session, feeds, fetches, timeout_seconds)
         except tf.errors.OpError as error:
             raise _serving_error(error) from error
-        self._learn(tensors, clock() - started)
+        self._learn(tensors, size, clock() - started)
         return dict(zip(outputs, values, strict=True))
 
     def close(self) -> None:
@@ -156,15 +160,22 @@ class Servable:
                 return name
         return ""
 
-    def _expected(self, tensors: Sequence[str]) -> float:
-        return max([self._seconds.get(tensor, math.inf) for tensor in tensors], default=math.inf)
+    def _expected(self, tensors: Sequence[str], size: Size) -> float:
+        known = self._seconds.get(size)
+        if known is None:
+            return math.inf
+        return max([known.get(tensor, math.inf) for tensor in tensors], default=math.inf)
 
-    def _learn(self, tensors: Sequence[str], seconds: float) -> None:
+    def _learn(self, tensors: Sequence[str], size: Size, seconds: float) -> None:
         """Follows a faster run at once, and a slower one, which may have waited its turn, less."""
-        if self._unbounded.isdisjoint(tensors):
-            for tensor in tensors:
-                known = self._seconds.get(tensor, seconds)
-                self._seconds[tensor] = min(seconds, known + (seconds - known) * _TRUST)
+        if not self._unbounded.isdisjoint(tensors):
+            return
+        if size not in self._seconds and len(self._seconds) >= _MOST_SIZES:
+            self._seconds.clear()
+        known = self._seconds.setdefault(size, {})
+        for tensor in tensors:
+            last = known.get(tensor, seconds)
+            known[tensor] = min(seconds, last + (seconds - last) * _TRUST)
 
     def _handle(self, tensor: str) -> object:
         handle = self._handles.get(tensor)
