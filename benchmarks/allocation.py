@@ -59,7 +59,7 @@ def make(users: int, offers: int) -> tuple[np.ndarray, np.ndarray, float]:
     values = random.gamma(1, 3, (users, offers)) * random.normal(1, 0.3, (users, 1))
     values[random.random(values.shape) < 0.2] = 0
     costs = random.uniform(0.5, 5, offers) * random.uniform(0.8, 1.2, (users, offers))
-    free = allocate(values, costs, np.inf, MOST)
+    free = allocate(values, costs, costs.sum(), MOST)
     return values, costs, free.cost / 3
 
 

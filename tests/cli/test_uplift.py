@@ -53,6 +53,7 @@ def test_model_that_is_not_better_than_chance_is_called_that(
         ("--learner", "s", "learner: 's'"),
         ("--overlap", "0.6", "overlap: 0.6"),
         ("--allocation.budget", "-1", "allocation.budget: -1"),
+        ("--allocation.budget", ".inf", "allocation.budget: inf"),
         ("--budget", "5", "budget: unknown key"),
     ],
 )

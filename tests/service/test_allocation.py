@@ -125,6 +125,7 @@ def test_no_offers_each_is_none() -> None:
         ({"costs": np.array([-1.0])}, "costs"),
         ({"budget": -1.0}, "budget"),
         ({"budget": np.nan}, "budget"),
+        ({"budget": np.inf}, "budget"),
         ({"most": -1}, "most"),
     ],
 )

@@ -8,6 +8,7 @@ from coupon_shop import EXTRA, CouponShop, make_coupon_shop
 
 from tfrec.config import validate
 from tfrec.errors import UserError
+from tfrec.evaluation.online.ratio import mean
 from tfrec.evaluation.promotions.config import UpliftConfig
 from tfrec.stages.uplift import UpliftReport, UpliftResult, uplift
 
@@ -126,6 +127,34 @@ def test_budget_counts_redemptions_where_they_cost(
     assert result.sendings["uplift"].cost == pytest.approx(spent)
     assert 90 < spent <= 100
     assert chosen.user.value_counts().max() == 2
+
+
+def test_lots_do_not_prefer_cheap_pairs(other: tuple[UpliftResult, UpliftReport]) -> None:
+    result, report = other
+
+    pairs = pyarrow.parquet.read_table(report.pairs).to_pandas()
+    mean_cost = 1 + 5 * pairs[pairs.overlapping].redemption.mean()
+    random = result.sendings["random"]
+    assert 90 < random.cost <= 100
+    assert random.cost / random.offers == pytest.approx(mean_cost, rel=0.08)
+    assert random.shoppers <= random.offers <= 2 * random.shoppers
+
+
+def test_interval_of_too_few_shoppers_is_written_as_null(
+    shop: CouponShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfrec.stages.uplift.mean", lambda values: mean(values[:1]))
+    trees = {"trees": 5, "leaf_rows": 20}
+
+    result, report = run(shop, name="few", trees=trees, resamples=2)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    figures = json.loads(report.figures.read_text(), parse_constant=refuse)
+    written = figures["campaigns"]["c4"]["adjusted"]
+    assert written["value"] == result.campaigns["c4"].adjusted.value
+    assert written["low"] is written["high"] is written["standard_error"] is None
 
 
 def test_whether_something_is_bought_can_be_the_outcome(

@@ -45,7 +45,7 @@ def allocate(values: np.ndarray, costs: np.ndarray, budget: float, most: int) ->
     Args:
       values: `[shoppers, offers]` what an offer is worth; those not above 0 are not given.
       costs: what giving it costs, 0 or more, in any shape that broadcasts to that of the values.
-      budget: what all may cost together, 0 or more.
+      budget: what all may cost together, 0 or more and finite.
       most: offers a shopper gets at most, 0 or more.
 
     Raises:
@@ -72,8 +72,6 @@ def allocate(values: np.ndarray, costs: np.ndarray, budget: float, most: int) ->
             low, chosen = middle, found
         else:
             high, above = middle, found
-        if np.array_equal(chosen, above):
-            break
     mixed = _mix(above, chosen, values, costs, budget)
     _fill(mixed, values, costs, budget, allowed)
     return _made(mixed, values, costs, bound, high)
@@ -156,7 +154,7 @@ def _check(values: np.ndarray, costs: np.ndarray, budget: float, most: int) -> N
         raise ValueError("values must be finite numbers")
     if not (np.isfinite(costs).all() and (costs >= 0).all()):
         raise ValueError("costs must be finite numbers, 0 or more")
-    if not budget >= 0:
-        raise ValueError(f"budget {budget} is not 0 or more")
+    if not 0 <= budget < np.inf:
+        raise ValueError(f"budget {budget} is no finite number, 0 or more")
     if most < 0:
         raise ValueError(f"most {most} is not 0 or more")

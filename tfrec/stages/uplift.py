@@ -1,11 +1,13 @@
 """campaigns, coupons and purchases -> what campaigns change, for whom, and whom to send them."""
 
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -89,6 +91,8 @@ class OneCampaign:
 @dataclass(frozen=True)
 class Sending:
     """Campaigns given to shoppers by one ranker's values under the budget.
+
+    By lot, figures are the mean of 20 draws, in which pairs get theirs in turn, whatever they cost.
 
     Attributes:
       offers: how many are given.
@@ -411,25 +415,55 @@ def _send(
     sendings: dict[str, Sending] = {}
     if config.allocation is None:
         return chosen, sendings, promise
+
+    def by_user(values: np.ndarray) -> np.ndarray:
+        return values.reshape(-1, users).T  # [users, campaigns]
+
     lengths = rows.weeks if config.outcome == "spend" else np.ones(len(rows.campaigns))
-    whole = np.repeat(lengths, users)
-    lots = np.random.default_rng(config.seed).random(len(rows))
-    values = {**trial.scores, UPLIFT: trial.scores[UPLIFT] * whole, RANDOM: lots}
-    costs = _costs(trial.scores[REDEMPTION], config.allocation).reshape(-1, users).T
-    for name, worth in values.items():
-        by_user = np.where(trial.could, worth, 0).reshape(-1, users).T  # [users, campaigns]
-        made = allocate(by_user, costs, config.allocation.budget, config.allocation.each)
-        given = made.chosen.T.ravel()
-        gained = np.where(given, trial.effects * whole, 0)
-        sendings[name] = Sending(
-            offers=int(given.sum()),
-            shoppers=int(made.chosen.any(axis=1).sum()),
-            cost=made.cost,
-            gain=_total(np.bincount(rows.observations.shoppers, gained, users)),
-        )
+    whole, could = np.repeat(lengths, users), by_user(trial.could)
+    costs = by_user(_costs(trial.scores[REDEMPTION], config.allocation))
+    effects = by_user(np.where(trial.could, trial.effects * whole, 0))
+    for name, scores in trial.scores.items():
+        if name == RANDOM:
+            draws = _by_lot(could, costs, config.allocation, config.seed)
+        else:
+            worth = by_user(np.where(trial.could, scores * whole if name == UPLIFT else scores, 0))
+            made = allocate(worth, costs, config.allocation.budget, config.allocation.each)
+            draws = made.chosen[np.newaxis]
         if name == UPLIFT:
-            promise, chosen = Promise(made.value, made.regret, made.price), given
+            promise, chosen = Promise(made.value, made.regret, made.price), made.chosen.T.ravel()
+        sendings[name] = _sending(draws, costs, effects)
     return chosen, sendings, promise
+
+
+_DRAWS = 20
+
+
+def _by_lot(could: np.ndarray, costs: np.ndarray, allocation: Allocation, seed: int) -> np.ndarray:
+    """Gives pairs in turn, in the order of lots, until the budget is used up.
+
+    Returns:
+      `[draws, users, campaigns]` bool.
+    """
+    random = np.random.default_rng(seed)
+    draws = np.empty((_DRAWS, *could.shape), bool)
+    for draw in draws:
+        lots = np.where(could, random.random(could.shape), np.inf)
+        allowed = could & (lots.argsort(axis=1).argsort(axis=1) < allocation.each)
+        order = np.argsort(lots, axis=None)
+        spent = np.where(allowed, costs, 0).ravel()[order].cumsum()
+        draw.ravel()[order] = allowed.ravel()[order] & (spent <= allocation.budget)
+    return draws
+
+
+def _sending(draws: np.ndarray, costs: np.ndarray, effects: np.ndarray) -> Sending:
+    """The mean of draws, `[draws, users, campaigns]` bool; the others are by user and campaign."""
+    return Sending(
+        offers=round(float(draws.sum(axis=(1, 2)).mean())),
+        shoppers=round(float(draws.any(axis=2).sum(axis=1).mean())),
+        cost=float(np.mean([costs[chosen].sum() for chosen in draws])),
+        gain=_total((effects * draws.mean(axis=0)).sum(axis=1)),
+    )
 
 
 def _costs(redemption: np.ndarray, allocation: Allocation) -> np.ndarray:
@@ -467,7 +501,7 @@ def _write(result: UpliftResult, table: pa.Table, target: Path) -> UpliftReport:
     target.parent.mkdir(parents=True, exist_ok=True)
     made = UpliftReport(Path(tempfile.mkdtemp(prefix=".uplift-", dir=target.parent)))
     made.path.chmod(0o755)
-    made.figures.write_text(json.dumps(_figures(result), indent=2))
+    made.figures.write_text(json.dumps(_figures(result), indent=2, allow_nan=False))
     pyarrow.parquet.write_table(table, made.pairs)
     panels = {"All pairs": result.rankers, "Within each campaign": result.within}
     draw_qini(panels, f"gain a pair, {UNITS[result.outcome]}").savefig(made.plot)
@@ -477,9 +511,15 @@ def _write(result: UpliftResult, table: pa.Table, target: Path) -> UpliftReport:
 
 
 def _figures(result: UpliftResult) -> dict[str, object]:
-    """The result without the curves' points."""
+    """The result without the curves' points; what is no number is None, as JSON has no NaN."""
     content = asdict(result)
     for kind in ("rankers", "within", "counted"):
         for figures in content[kind].values():
             del figures["curve"]
-    return content
+    return _without_nan(content)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nan(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,6 +1,7 @@
 """Effects that are known, found in logs of treatment by lot and by a reason."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -147,6 +148,20 @@ def test_one_arm_alone_is_refused(treated: bool) -> None:
 
     with pytest.raises(UserError, match="needs shoppers of both arms"):
         cross_fit(alone, TREES, 2, seed=0)
+
+
+@pytest.mark.parametrize(("treatments", "taken"), [(255, True), (256, False)])
+def test_treatments_are_limited_only_where_their_propensities_are_learned(
+    treatments: int, taken: bool
+) -> None:
+    rows, _, chances = draw(7, chosen=False, rows=1_024)
+    numbers = np.arange(len(rows)) % treatments
+    rows = Observations(rows.features, rows.treated, rows.outcomes, rows.shoppers, numbers)
+    few = Trees(trees=1)
+
+    cross_fit(rows, few, 2, 0, chances)
+    with nullcontext() if taken else pytest.raises(UserError, match=r"256 treatments.* most 255"):
+        cross_fit(rows, few, 2, 0)
 
 
 def test_weights_make_arms_alike_that_were_chosen() -> None:

@@ -11,6 +11,8 @@ from tfrec.data.config import Unit
 from tfrec.evaluation.online.reading import Selection
 from tfrec.models.effects.trees import Trees
 
+Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
 
 class Campaigns(Selection):
     """Campaigns, a row each.
@@ -119,10 +121,10 @@ class Allocation(Section):
         budget is a number of mailings.
     """
 
-    budget: Annotated[float, Field(ge=0)]
+    budget: Money
     each: Annotated[int, Field(gt=0)] = 1
-    sent_costs: Annotated[float, Field(ge=0)] = 1.0
-    redeemed_costs: Annotated[float, Field(ge=0)] = 0.0
+    sent_costs: Money = 1.0
+    redeemed_costs: Money = 0.0
 
 
 class UpliftConfig(Section):

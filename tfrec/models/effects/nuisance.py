@@ -6,7 +6,7 @@ import numpy as np
 
 from tfrec.errors import UserError
 from tfrec.models.effects.observations import Observations
-from tfrec.models.effects.trees import Trees
+from tfrec.models.effects.trees import MOST_CATEGORIES, Trees
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,13 @@ def cross_fit(
       propensity: `[rows]` probabilities of being treated where they are known, as in an experiment.
 
     Raises:
-      UserError: if the rows outside a fold are not of both arms.
+      UserError: if the rows outside a fold are not of both arms, or there are more treatments than
+        trees can tell apart.
 
     Source: Chernozhukov et al., Double/Debiased Machine Learning, Econometrics Journal 2018.
     """
+    if propensity is None:
+        _check_treatments(rows)
     _, numbers = np.unique(rows.shoppers, return_inverse=True)
     parts = np.random.default_rng(seed).permutation(int(numbers.max(initial=0)) + 1) % folds
     part = parts[numbers]
@@ -103,6 +106,14 @@ def _propensity(seen: Observations, asked: Observations, trees: Trees) -> np.nda
 
     model = trees.classifier(categories=(seen.features.shape[1],))
     return model.fit(inputs(seen), seen.treated).predict_proba(inputs(asked))[:, 1]
+
+
+def _check_treatments(rows: Observations) -> None:
+    if (found := len(np.unique(rows.treatments))) > MOST_CATEGORIES:
+        raise UserError(
+            f"{found:,} treatments, such as campaigns: trees tell at most {MOST_CATEGORIES} apart; "
+            "leave some out, of campaigns by a higher `fewest`"
+        )
 
 
 def _check_arms(rows: Observations) -> None:

@@ -14,8 +14,8 @@ class Observations:
       treated: `[rows]` bool.
       outcomes: `[rows]` float64.
       shoppers: `[rows]` int64 numbers; what one shopper does is not independent.
-      treatments: `[rows]` int64 numbers below 255: which treatment it is that a row may have been
-        given, such as a campaign. Each is given for reasons of its own.
+      treatments: `[rows]` int64 numbers of at most 255 treatments, such as campaigns: which it is
+        that a row may have been given. Each is given for reasons of its own.
     """
 
     features: np.ndarray

@@ -7,6 +7,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 from tfrec.config import Section
 
+MOST_CATEGORIES = 255
+"""Of a feature that is the number of a category: as many as the trees have bins."""
+
 _L2 = 10.0
 _FINAL_LEAVES = 4
 _FINAL_LEAF_SHARE = 0.02
