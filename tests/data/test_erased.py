@@ -1,11 +1,12 @@
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from tfrec.data.erased import Erased, erase, key_of
+from tfrec.data.erased import Erased, begin_tombstones, erase, key_of
 from tfrec.errors import UserError
 
 
@@ -29,7 +30,10 @@ def test_events_up_to_the_last_erasure_are_gone_and_later_ones_stay(file: Path) 
     assert Erased.read(file).until("cy") == -np.inf
 
 
-def test_nobody_is_erased_while_there_is_no_file(tmp_path: Path) -> None:
+def test_nobody_is_erased_in_a_file_that_was_begun(tmp_path: Path) -> None:
+    begin_tombstones(tmp_path / "erased")
+    begin_tombstones(tmp_path / "erased")
+
     erased = Erased.read(tmp_path / "erased")
 
     assert len(erased) == 0
@@ -69,6 +73,32 @@ def test_lost_key_is_refused_so_that_nobody_comes_back(file: Path) -> None:
         Erased.read(file)
     with pytest.raises(UserError, match="no key"):
         erase(file, "cy", 7)
+
+
+@pytest.mark.parametrize("change", [Erased.read, begin_tombstones, lambda f: erase(f, "cy", 7)])
+def test_lost_tombstones_are_refused_so_that_nobody_comes_back(
+    file: Path, change: Callable[[Path], object]
+) -> None:
+    file.unlink()
+
+    with pytest.raises(UserError, match=r"erased: no tombstones, but their key erased\.key; "):
+        change(file)
+    assert not file.exists()
+
+
+def test_path_without_tombstones_and_key_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"earsed: no tombstones, and no key earsed\.key; correct"):
+        Erased.read(tmp_path / "earsed")
+
+
+def test_file_that_was_begun_without_its_key_is_begun_again(tmp_path: Path) -> None:
+    begin_tombstones(tmp_path / "erased")
+    key_of(tmp_path / "erased").unlink()  # killed before it was written
+    assert len(Erased.read(tmp_path / "erased")) == 0
+
+    erase(tmp_path / "erased", "cy", 7)
+
+    assert Erased.read(tmp_path / "erased").until("cy") == 7
 
 
 def test_key_of_another_file_is_refused(file: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -249,9 +250,144 @@ def test_log_is_read_from_any_position_over_all_files(tmp_path: Path) -> None:
     assert everything == [event(number) for number in range(1, 5)]
 
 
-def test_failed_delivery_does_not_fail_the_sender(tmp_path: Path) -> None:
-    def deliver(*_: object) -> None:
-        raise RuntimeError("no store")
+def test_log_is_read_no_further_than_it_is_written(tmp_path: Path) -> None:
+    with EventLog(tmp_path) as log:
+        log.append([event(1)])
+        (file,) = tmp_path.glob("_events-*.jsonl")
+        with file.open("ab") as opened:
+            opened.write(event(2).line())  # of a group that may still be taken back
+
+        assert [found.id for events, _ in log.read() for found in events] == ["e1"]
+
+
+def test_failed_delivery_does_not_fail_the_sender_and_what_it_missed_is_read(
+    tmp_path: Path,
+) -> None:
+    heard: list[str] = []
+    told = [Position(0, 0)]
+
+    def deliver(_: Sequence[Event], before: Position, behind: Position) -> None:
+        if not heard and before == Position(1, 0):
+            raise RuntimeError("no store")
+        heard.extend(found.id for events, _ in log.read(told[-1]) for found in events)
+        told.append(behind)
 
     with EventLog(tmp_path, deliver=deliver) as log:
         assert log.append([event(1)]) == [True]
+        assert heard == []
+        assert log.append([event(2)]) == [True]
+        assert heard == ["e1", "e2"]
+
+
+def test_what_is_submitted_while_the_log_closes_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, waits = threading.Event(), threading.Event()
+    real = os.fdatasync
+
+    def sync(file: int) -> None:
+        waits.set()
+        go.wait()
+        real(file)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    log = EventLog(tmp_path)
+    first = log.submit([event(1)])
+    waits.wait()
+    with ThreadPoolExecutor(1) as other:
+        closing = other.submit(log.close)
+        deadline = time.monotonic() + 30
+        while log._queue.empty() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        try:
+            with pytest.raises(LogError, match="closed"):
+                log.submit([event(2)])
+        finally:
+            go.set()
+        closing.result()
+
+    assert first.result() == [True]
+    assert ids(tmp_path) == ["e1"]
+
+
+def test_rotation_that_fails_leaves_the_file_that_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing: list[bool] = []
+
+    def sync(folder: Path) -> None:
+        if failing:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("tfrec.service.event_log._sync", sync)
+    with EventLog(tmp_path, rotate_bytes=1) as log:
+        failing.append(True)
+        log.append([event(1)])
+        log.append([event(2)])
+        assert [found.id for events, _ in log.read() for found in events] == ["e1", "e2"]
+        failing.clear()
+        log.append([event(3)])
+        log.append([event(4)])
+
+        assert log.position.file > 1
+        everything = [found.id for events, _ in log.read() for found in events]
+
+    assert everything == ids(tmp_path) == ["e1", "e2", "e3", "e4"]
+
+
+def test_log_whose_end_could_not_be_mended_takes_nothing_until_it_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+
+    def write(file: int, content: bytes) -> int:
+        real(file, content[:10])
+        raise OSError(28, "No space left on device")
+
+    def truncate(*_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with EventLog(tmp_path) as log:
+        log.append([event(1)])
+        monkeypatch.setattr(os, "write", write)
+        monkeypatch.setattr(os, "ftruncate", truncate)
+        with pytest.raises(LogError, match="No space left"):
+            log.append([event(2)])
+        monkeypatch.setattr(os, "write", real)
+        log._rotate_seconds = 0
+        for _ in range(3):
+            with pytest.raises(LogError, match="start again"):
+                log.append([event(2)])
+
+    with EventLog(tmp_path) as log:
+        assert log.append([event(2)]) == [True]
+    assert ids(tmp_path) == ["e1", "e2"]
+
+
+def test_numbers_go_on_where_all_files_were_deleted(tmp_path: Path) -> None:
+    with EventLog(tmp_path) as log:
+        log.append([event(1)])
+        place = log.position
+    for file in tmp_path.glob("events-*.jsonl"):
+        file.unlink()
+
+    with EventLog(tmp_path) as log:
+        log.append([event(2)])
+        assert [found.id for events, _ in log.read(place) for found in events] == ["e2"]
+
+    assert [file.name for file in tmp_path.glob("*.jsonl")] == ["events-00000002.jsonl"]
+
+
+def test_name_of_the_log_outlives_a_lost_index_but_not_the_log(tmp_path: Path) -> None:
+    with EventLog(tmp_path) as log:
+        log.append([event(1)])
+    for file in tmp_path.glob("_ids.sqlite*"):
+        file.unlink()
+
+    with EventLog(tmp_path) as again:
+        assert again.name == log.name
+
+    for file in [*tmp_path.glob("_ids.sqlite*"), *tmp_path.glob("*.jsonl")]:
+        file.unlink()
+    with EventLog(tmp_path) as other:
+        assert other.name != log.name

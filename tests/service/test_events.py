@@ -57,6 +57,7 @@ def test_bad_events_of_a_batch_lose_no_good_ones() -> None:
         ({"time": "soon"}, "time: 'soon': no time; give seconds since 1970 or ISO 8601"),
         ({"time": True}, "time: True: no time"),
         ({"position": 0}, "position: 0: "),
+        ({"propensity": "nan"}, "propensity: 'nan': Input should be a finite number"),
         ({"position": 2**64}, "position: 18446744073709551616: "),
         ({"propensity": 0}, "propensity: 0: "),
         ({"quantity": 0}, "quantity: 0: "),

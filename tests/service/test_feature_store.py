@@ -1,3 +1,5 @@
+import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +15,7 @@ from service_shop import GAP, ServiceShop, random_events
 
 from tfrec.errors import UserError
 from tfrec.service.events import Event
-from tfrec.service.feature_store import REMEMBER_SECONDS, FeatureStore, Shopper, StoreError
+from tfrec.service.feature_store import REMEMBER_SECONDS, FeatureStore, Put, Shopper, StoreError
 from tfrec.service.online_features import OnlineFeatures
 from tfrec.service.open_store import open_store as open_by_url
 from tfrec.service.pushed_states import pushed_states
@@ -38,7 +40,7 @@ def store(open_store: Open, service_shop: ServiceShop) -> FeatureStore:
 
 
 def push(store: FeatureStore, shop: ServiceShop, events: Sequence[Event]) -> int:
-    return store.push(pushed_states(shop.shard(events), shop.spec, "item", GAP))
+    return store.push(pushed_states(shop.shard(events), shop.spec, "item", GAP)).put
 
 
 def find(store: FeatureStore, user: str) -> Shopper:
@@ -158,6 +160,19 @@ def test_push_leaves_newer_shoppers_and_hidden_items_alone(
     assert find(store, "cy").features["recent"] == ["item-7"]
 
 
+def test_push_tells_of_whom_the_store_lacks_what_came_before(
+    store: FeatureStore, service_shop: ServiceShop
+) -> None:
+    push(store, service_shop, [event(1, user="bob")])
+    store.apply([event(6), event(6, user="bob"), event(3, user="cy")], NOW)
+
+    old = [event(3), event(3, user="bob"), event(4, user="cy")]
+    shard = service_shop.shard(old)
+
+    assert store.push(pushed_states(shard, service_shop.spec, "item", GAP)) == Put(1, 1)
+    assert find(store, "ann").features["recent"] == ["item-6"]
+
+
 def test_push_may_be_repeated(store: FeatureStore, service_shop: ServiceShop) -> None:
     push(store, service_shop, [event(1), event(3)])
     before = find(store, "ann")
@@ -209,6 +224,17 @@ def test_marks_are_kept_by_name(open_store: Open, service_shop: ServiceShop) -> 
     again = open_store(service_shop.online)
 
     assert (again.mark("log"), again.mark("other")) == ("2", "é")
+
+
+def test_mark_moves_only_from_where_it_was(store: FeatureStore) -> None:
+    assert not store.move_mark("log", "1", "2")
+    assert store.move_mark("log", None, "1")
+    assert not store.move_mark("log", None, "2")
+    assert store.mark("log") == "1"
+
+    assert store.move_mark("log", "1", "2")
+
+    assert store.mark("log") == "2"
 
 
 def test_event_is_taken_well_within_a_second(store: FeatureStore) -> None:
@@ -293,3 +319,104 @@ def test_anonymous_sessions_of_long_ago_are_forgotten(
         assert client.ttl("tfrec:shopper:{anonymous:s}") > REMEMBER_SECONDS - 100
         assert client.ttl("tfrec:shopper:{ann}") == -1
     shared.close()
+
+
+def test_anonymous_sessions_are_forgotten_while_the_store_is_open(
+    service_shop: ServiceShop, tmp_path: Path
+) -> None:
+    now = time.time()
+    store = SqliteStore(tmp_path / "features.sqlite", service_shop.online)
+    hides = {"session": "hides", "type": "hide", "item": "not in the catalogue"}
+    store.apply([event(1, now, user=None, session="s"), event(3, now, user=None, **hides)], now)
+    sessions = "anonymous:s", "anonymous:hides"
+
+    store.apply([event(4, now)], now + REMEMBER_SECONDS)
+    assert [len(store.find(user).hidden) for user in sessions] == [0, 1]
+    assert store.find(sessions[0]).is_known
+
+    store.apply([event(5, now)], now + REMEMBER_SECONDS + 4000)
+    assert [store._get(user) for user in sessions] == [None, None]
+    assert store.find("ann").counts == {"click": 2}
+    store.close()
+
+
+def test_anonymous_sessions_that_are_pushed_are_forgotten_in_redis(
+    service_shop: ServiceShop, redis_server: RedisServer
+) -> None:
+    redis_server.flush()
+    store = RedisStore(redis_server.url, service_shop.online)
+    day_ago = int(time.time()) - 86_400
+
+    store.push(
+        [
+            PushedState(user, day_ago, ShopperState(last=day_ago, known_until=day_ago), [])
+            for user in ("anonymous:s", "ann")
+        ]
+    )
+
+    with redis.Redis(port=redis_server.port) as client:
+        left = REMEMBER_SECONDS - 86_400
+        assert left - 100 < client.ttl("tfrec:shopper:{anonymous:s}") <= left
+        assert client.ttl("tfrec:shopper:{ann}") == -1
+    store.close()
+
+
+def test_erased_shopper_is_in_no_file_of_the_store(
+    service_shop: ServiceShop, tmp_path: Path
+) -> None:
+    store = SqliteStore(tmp_path / "features.sqlite", service_shop.online)
+    hers = [
+        event(1000, user="erika", item="item-1"),
+        event(1001, user="erika", item="her-secret", type="hide"),
+    ]
+    others = [event(n, user=f"user-{n % 90}", item="item-1") for n in range(400)]
+
+    def found() -> list[str]:
+        return [
+            file.name
+            for file in tmp_path.glob("features.sqlite*")
+            if any(word in file.read_bytes() for word in (b"erika", b"her-secret"))
+        ]
+
+    for start in range(0, len(others), 40):
+        store.apply([*others[start : start + 40], hers[start > 0]], NOW)
+    assert found()
+
+    assert store.erase("erika")
+
+    assert found() == []
+    assert store.find("user-1").is_known
+    store.close()
+
+
+def test_files_of_the_store_are_for_their_owner_only(
+    service_shop: ServiceShop, tmp_path: Path
+) -> None:
+    store = SqliteStore(tmp_path / "features.sqlite", service_shop.online)
+    store.apply([event(1)], NOW)
+
+    files = list(tmp_path.glob("features.sqlite*"))
+
+    assert len(files) == 3
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    store.close()
+
+
+def test_erasure_that_a_reader_keeps_from_the_files_is_told(
+    service_shop: ServiceShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfrec.service.sqlite_store._WAIT_SECONDS", 0.05)
+    store = SqliteStore(tmp_path / "features.sqlite", service_shop.online)
+    store.apply([event(1)], NOW)
+    reader = sqlite3.connect(tmp_path / "features.sqlite", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM shoppers").fetchall()
+
+    with pytest.raises(StoreError, match=r"features\.sqlite-wal: others read it"):
+        store.erase("ann")
+
+    assert not find(store, "ann").is_known
+    reader.close()
+    store.erase("ann")
+    assert (tmp_path / "features.sqlite-wal").stat().st_size == 0
+    store.close()

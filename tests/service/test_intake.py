@@ -1,5 +1,7 @@
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from redis_server import RedisServer
 from service_shop import ServiceShop, make_service_shop
 
 from tfrec.data.erased import Erased
+from tfrec.errors import UserError
 from tfrec.service.event_log import EventLog, LogError
 from tfrec.service.events import Event
 from tfrec.service.feature_store import FeatureStore, StoreError
@@ -31,12 +34,20 @@ class Fails(SqliteStore):
     """A store that can be away."""
 
     away = False
+    fault: Exception | None = None
+    waits: tuple[threading.Event, threading.Event] | None = None
 
     def mark(self, name: str) -> str | None:
         return self._there(super().mark(name))
 
     def apply(self, events: Sequence[Event], now: float, replayed: bool = False) -> int:
         self._there(None)
+        if self.fault:
+            raise self.fault
+        if self.waits:
+            begun, go = self.waits
+            begun.set()
+            go.wait()
         return super().apply(events, now, replayed)
 
     def _there(self, value: Any) -> Any:
@@ -112,7 +123,7 @@ def test_repeated_batch_changes_nothing_even_after_a_restart(
 def test_store_that_was_away_gets_what_it_missed(
     begin: Callable[[], Intake], store: Fails, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfrec.service.intake._RETRY_SECONDS", 0)
+    monkeypatch.setattr("tfrec.service.intake._RETRY_SECONDS", 1000)
     with begin() as intake:
         intake.take([row(1)])
         store.away = True
@@ -120,8 +131,96 @@ def test_store_that_was_away_gets_what_it_missed(
         assert not intake.catch_up()
         store.away = False
         intake.take([row(4)])
-        assert recent(store) == ["item-1", "item-3", "item-4"]
         assert intake.catch_up()
+        assert recent(store) == ["item-1", "item-3", "item-4"]
+        intake.take([row(5)])
+        assert recent(store) == ["item-1", "item-3", "item-4", "item-5"]
+
+
+def test_store_that_is_back_gets_what_it_missed_without_being_asked_to(
+    begin: Callable[[], Intake], store: Fails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfrec.service.intake._RETRY_SECONDS", 0.01)
+    with begin() as intake:
+        store.away = True
+        intake.take([row(1)])
+        store.away = False
+
+        deadline = time.monotonic() + 30
+        while not recent(store) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert recent(store) == ["item-1"]
+
+
+def test_senders_do_not_wait_while_the_store_is_given_what_it_missed(
+    begin: Callable[[], Intake], store: Fails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfrec.service.intake._RETRY_SECONDS", 1000)
+    begun, go = threading.Event(), threading.Event()
+    with begin() as intake, ThreadPoolExecutor(1) as other:
+        store.away = True
+        intake.take([row(1)])
+        store.away, store.waits = False, (begun, go)
+        catching_up = other.submit(intake.catch_up)
+        try:
+            assert begun.wait(30)
+            later = intake.submit([row(3)])
+            assert later.result(30)[0].status == "accepted"
+        finally:
+            go.set()
+
+        assert catching_up.result()
+        assert recent(store) == ["item-1", "item-3"]
+
+
+def test_events_that_failed_for_any_reason_are_delivered_later(
+    begin: Callable[[], Intake],
+    store: Fails,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("tfrec.service.intake._RETRY_SECONDS", 1000)
+    with begin() as intake:
+        store.fault = RuntimeError("cannot be")
+        assert intake.take([row(1)])[0].status == "accepted"
+        assert "cannot be" in caplog.text
+        assert not intake.catch_up()
+        store.fault = None
+        intake.take([row(3)])
+        assert intake.catch_up()
+
+    assert recent(store) == ["item-1", "item-3"]
+
+
+def test_no_event_is_delivered_while_the_tombstones_cannot_be_read(
+    begin: Callable[[], Intake], tmp_path: Path, store: Fails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfrec.service.intake._RETRY_SECONDS", 1000)
+    file = tmp_path / "erased"
+    with begin() as intake:
+        lost = file.rename(tmp_path / "lost")
+        intake.take([row(1)])
+        assert not intake.catch_up()
+        assert recent(store) == []
+        lost.rename(file)
+        assert intake.catch_up()
+
+    assert recent(store) == ["item-1"]
+
+
+def test_redis_that_came_back_as_it_was_before_is_told_again(
+    redis_server: RedisServer, tmp_path: Path, service_shop: ServiceShop
+) -> None:
+    redis_server.flush()
+    store = RedisStore(redis_server.url, service_shop.online)
+    with Intake(tmp_path / "log", service_shop.online, store) as intake:
+        intake.take([row(1), row(3)])
+        redis_server.flush()  # and no command has failed
+        intake.take([row(4)])
+        assert intake.catch_up()
+
+        assert recent(store) == ["item-1", "item-3", "item-4"]
+    store.close()
 
 
 def test_store_that_missed_events_gets_them_at_the_next_start(
@@ -167,6 +266,45 @@ def test_erased_shopper_stays_erased_when_the_log_is_replayed(
         assert recent(fresh, "bob") == ["item-3"]
     assert Erased.read(tmp_path / "erased").until("ann") >= NOW
     fresh.close()
+
+
+def test_events_ahead_of_the_clock_are_erased_with_the_others(
+    begin: Callable[[], Intake], tmp_path: Path, service_shop: ServiceShop
+) -> None:
+    with begin() as intake:
+        ahead = row(1, time=time.time() + 50)
+        assert intake.take([ahead])[0].status == "accepted"
+        intake.erase("ann")
+
+    fresh = SqliteStore(tmp_path / "fresh.sqlite", service_shop.online)
+    with Intake(tmp_path / "log", service_shop.online, fresh, tmp_path / "erased"):
+        assert not fresh.find("ann").is_known
+    fresh.close()
+
+
+def test_shopper_is_erased_from_the_store_once_the_tombstone_is_written(
+    begin: Callable[[], Intake], store: Fails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with begin() as intake:
+        intake.take([row(1)])
+        monkeypatch.setattr(Intake, "_refresh_erased", fail)
+        assert intake.erase("ann")
+
+    assert not store.find("ann").is_known
+
+
+def test_intake_begins_the_tombstones_and_refuses_lost_ones(
+    begin: Callable[[], Intake], tmp_path: Path
+) -> None:
+    with begin():
+        assert len(Erased.read(tmp_path / "erased")) == 0
+
+    (tmp_path / "erased").unlink()
+    with pytest.raises(UserError, match="restore the file"):
+        begin()
 
 
 def test_log_that_cannot_be_written_is_told_to_the_sender(

@@ -12,14 +12,14 @@ from shop import DAYS, ITEMS, START, Shop
 from tfrec.cli.features import features
 from tfrec.config import validate
 from tfrec.data.config import DataConfig
-from tfrec.data.erased import erase
+from tfrec.data.erased import begin_tombstones, erase
 from tfrec.data.prepared import PreparedData
 from tfrec.data.profiles import Profiles
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
 from tfrec.service.event_log import EventLog
-from tfrec.service.events import Event
-from tfrec.service.feature_store import StoreError
+from tfrec.service.events import ANONYMOUS, Event
+from tfrec.service.feature_store import Put, StoreError
 from tfrec.service.intake import Intake
 from tfrec.service.shopper_state import PushedState
 from tfrec.service.sqlite_store import SqliteStore
@@ -43,7 +43,7 @@ class BreaksOff(SqliteStore):
 
     lists = 0
 
-    def push(self, states: Iterable[PushedState]) -> int:
+    def push(self, states: Iterable[PushedState]) -> Put:
         self.lists += 1
         if self.lists == 2:
             raise StoreError("away")
@@ -80,8 +80,17 @@ class Loop(NamedTuple):
         return Profiles(PreparedData(self.prepared.path).profiles)
 
     @property
-    def users(self) -> list[str]:
+    def everybody(self) -> list[str]:
         return list(self.profiles._places)
+
+    @property
+    def users(self) -> list[str]:
+        """Those who are no anonymous session, all of which are of long ago."""
+        return [user for user in self.everybody if not user.startswith(ANONYMOUS)]
+
+    def pushed(self, put: int, erased: int = 0) -> Pushed:
+        old = len(self.everybody) - len(self.users)
+        return Pushed(put, newer=0, partial=0, erased=erased, old=old)
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +109,7 @@ def loop(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]
     first, *rows = _sent([f"sku-{number:03d}" for number in range(ITEMS)])
     with EventLog(folder / "log") as opened:
         opened.append([Event.model_validate(first)])
+    begin_tombstones(folder / "erased")
     before = clean(config, spec, folder / "before")
     online = online_features(before, spec)
     store = SqliteStore(folder / "features.sqlite", online)
@@ -126,8 +136,8 @@ def test_what_the_service_logs_is_prepared_as_the_store_has_it(loop: Loop) -> No
     assert summary["read"]["events"] == 6000 + SENT
     assert summary["rejected"]["events"] == {"missing user": 2, "item not in the catalogue": 3}
 
-    assert {"anonymous:s1", "user-0", "user-44"} <= set(loop.users)
-    for user in loop.users:
+    assert {"anonymous:s1", "user-0", "user-44"} <= set(loop.everybody)
+    for user in loop.everybody:
         assert loop.known.find(user, LATER).features == loop.profiles.find(user, LATER), user
 
 
@@ -142,10 +152,17 @@ def test_every_pushed_shopper_has_the_features_of_the_profile(loop: Loop, store:
 
     done = push_features(loop.prepared, loop.spec, store, reporter=heard)
 
-    assert done == Pushed(put=len(loop.users), newer=0, erased=0)
+    assert done == loop.pushed(len(loop.users))
     for user in loop.users:
         assert store.find(user, LATER).features == loop.profiles.find(user, LATER), user
     assert heard.done == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_anonymous_sessions_of_long_ago_are_left_out(loop: Loop, store: BreaksOff) -> None:
+    done = push_features(loop.prepared, loop.spec, store)
+
+    assert done.old == 3
+    assert not any(store.find(f"anonymous:s{number}").is_known for number in range(3))
 
 
 def test_push_that_was_broken_off_goes_on_behind_what_is_put(loop: Loop, store: BreaksOff) -> None:
@@ -169,9 +186,30 @@ def test_shoppers_erased_since_are_left_out(loop: Loop, store: BreaksOff, tmp_pa
 
     done = push_features(loop.prepared, loop.spec, store, file)
 
-    assert done == Pushed(put=len(loop.users) - 1, newer=0, erased=1)
+    assert done == loop.pushed(len(loop.users) - 1, erased=1)
     assert not store.find("user-3").is_known
     assert store.find("user-4").is_known
+
+
+def test_shoppers_erased_during_the_push_are_not_put_back(
+    loop: Loop, store: BreaksOff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, real, gone = tmp_path / "erased", store.push, set[str]()
+    begin_tombstones(file)
+
+    def push(states: Sequence[PushedState]) -> Put:
+        if not gone:
+            these = {one.user for one in states}
+            gone.update([min(these), min(set(loop.users) - these)])  # of this file, of the next
+            for user in gone:
+                erase(file, user, START + 400 * 86_400)
+        return real(states)
+
+    monkeypatch.setattr(store, "push", push)
+    done = push_features(loop.prepared, loop.spec, store, file)
+
+    assert done == loop.pushed(len(loop.users) - 2, erased=2)
+    assert not any(store.find(user).is_known for user in gone)
 
 
 def test_command_loads_the_store_that_a_url_names(loop: Loop, tmp_path: Path) -> None:
@@ -182,6 +220,7 @@ def test_command_loads_the_store_that_a_url_names(loop: Loop, tmp_path: Path) ->
 
     assert done.exit_code == 0, done.output
     assert f"put: {len(loop.users)} shoppers; 0 have newer events there; 0 are" in done.output
+    assert "; 3 are old anonymous sessions" in done.output
     assert (tmp_path / "service" / "features.sqlite").exists()
 
 

@@ -144,8 +144,11 @@ def push(config: str, url: str) -> None:
         store.close()
     except StoreError as error:
         raise UserError(f"--store: {error}; the same command goes on from here") from None
-    left = f"{done.newer:,} have newer events there; {done.erased:,} are erased"
-    click.echo(f"put: {done.put:,} shoppers; {left}")
+    newer = f"{done.newer:,} have newer events there"
+    if done.partial:
+        newer += f", and {done.partial:,} of them nothing from before"
+    left = f"{done.erased:,} are erased; {done.old:,} are old anonymous sessions"
+    click.echo(f"put: {done.put:,} shoppers; {newer}; {left}")
 
 
 def _show(checked: "dict[str, Checked]") -> None:

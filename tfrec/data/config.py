@@ -125,8 +125,8 @@ class Cleaning(Section):
       min_user_events: shoppers with fewer events are left out.
       min_item_events: events of items with fewer are left out.
       k_core: repeat both minimums until all shoppers and items that are left fulfil them.
-      erased: file of tombstones; events of these shoppers up to their erasure are left out. Nobody
-        is erased while there is none.
+      erased: file of tombstones, which has to be there with its key; events of these shoppers up
+        to their erasure are left out.
     """
 
     duplicates: Literal["drop", "keep"] = "drop"

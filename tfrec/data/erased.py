@@ -3,8 +3,10 @@
 import fcntl
 import hashlib
 import os
+import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +18,7 @@ from tfrec.errors import UserError
 
 _DIGEST_BYTES = 16
 _KEY_BYTES = 32
+_FIRST_LINE = re.compile(rb"[0-9a-f]{16}\n")
 
 
 class Erased:
@@ -44,14 +47,16 @@ class Erased:
         """Reads tombstones.
 
         Args:
-          file: what `erase` wrote; there may be none, and then nobody is erased.
+          file: what `begin_tombstones` made, or `erase` wrote.
 
         Raises:
-          UserError: if its key is not beside it, or a line is no tombstone.
+          UserError: if it or its key is not there, or a line is no tombstone.
         """
-        if not file.exists():
-            return cls.nobody()
         key_file = key_of(file)
+        if not file.exists():
+            raise UserError(_no_tombstones(file, key_file))
+        if _is_unfinished(file):
+            return cls.nobody()
         try:
             key = bytes.fromhex(key_file.read_text())
         except (OSError, ValueError):
@@ -96,6 +101,16 @@ def key_of(file: Path) -> Path:
     return file.with_name(f"{file.name}.key")
 
 
+def begin_tombstones(file: Path) -> None:
+    """Makes a file without tombstones, and its key, unless there is one of them.
+
+    Raises:
+      UserError: as `Erased.read`.
+    """
+    with _locked(file):
+        _key(file)
+
+
 def erase(file: Path, user: str, moment: int) -> None:
     """Adds a tombstone, which is on the disk when this returns.
 
@@ -107,9 +122,7 @@ def erase(file: Path, user: str, moment: int) -> None:
     Raises:
       UserError: as `Erased.read`.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.with_name(f".{file.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(file):
         key = _key(file)
         digest = hashlib.blake2b(user.encode(), key=key, digest_size=_DIGEST_BYTES).hexdigest()
         with file.open("ab+") as opened:
@@ -119,16 +132,41 @@ def erase(file: Path, user: str, moment: int) -> None:
             os.fsync(opened.fileno())
 
 
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_name(f".{file.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _key(file: Path) -> bytes:
     """The key of tombstones; where there are none yet, a new one, told by their first line."""
-    if file.exists():
+    if key_of(file).exists() or (file.exists() and not _is_unfinished(file)):
         Erased.read(file)
-    elif not key_of(file).exists():
-        _write(key_of(file), secrets.token_hex(_KEY_BYTES))
-    key = bytes.fromhex(key_of(file).read_text())
-    if not file.exists():
+    else:
+        # In this order: a key without tombstones tells that they are lost.
+        key = secrets.token_bytes(_KEY_BYTES)
         _write(file, _fingerprint(key) + "\n")
-    return key
+        _write(key_of(file), key.hex())
+    return bytes.fromhex(key_of(file).read_text())
+
+
+def _is_unfinished(file: Path) -> bool:
+    """Whether there is no tombstone yet, and the key was never written."""
+    return not key_of(file).exists() and _FIRST_LINE.fullmatch(file.read_bytes()) is not None
+
+
+def _no_tombstones(file: Path, key_file: Path) -> str:
+    if key_file.exists():
+        return (
+            f"{file}: no tombstones, but their key {key_file.name}; without them all erased "
+            "shoppers would come back: restore the file"
+        )
+    return (
+        f"{file}: no tombstones, and no key {key_file.name}; correct the path, or leave it out "
+        "until the service that keeps them has begun the file"
+    )
 
 
 def _mend(opened: BinaryIO) -> None:

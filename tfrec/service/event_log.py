@@ -19,8 +19,9 @@ from tfrec.service.events import Event
 logger = logging.getLogger(__name__)
 
 _FILE, _OPEN = "events-{:08d}.jsonl", "_events-{:08d}.jsonl"
-_INDEX, _LOCK = "_ids.sqlite", "_lock"
+_INDEX, _LOCK, _NAME = "_ids.sqlite", "_lock", "_name"
 _TOGETHER = 8192
+_PIECE = 1 << 20
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS ids (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS log (
@@ -43,7 +44,10 @@ class Position(NamedTuple):
 START = Position(0, 0)
 
 Deliver = Callable[[Sequence[Event], Position, Position], None]
-"""Hears of the new events between two positions, in the order of the log."""
+"""Hears of the new events between two positions, in the order of the log.
+
+Whoever fails is not told again, and has to read what was missed.
+"""
 
 
 class EventLog:
@@ -60,7 +64,7 @@ class EventLog:
       [True, True, False]
 
     Attributes:
-      name: that no other log has.
+      name: that no other log has; it outlives a lost index.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class EventLog:
         self._index.execute("PRAGMA synchronous=NORMAL")
         self._index.executescript(_SCHEMA)
         self._open()
+        self._door, self._closed = threading.Lock(), False
         self._queue: queue.SimpleQueue[_Submitted | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_all, name="event-log", daemon=True)
         self._writer.start()
@@ -123,12 +128,13 @@ class EventLog:
         Raises:
           LogError: if the log is closed.
         """
-        if not self._writer.is_alive():
-            raise LogError(f"{self._folder}: the log is closed")
         submitted = _Submitted(events, Future())
         # Whoever no longer waits must not be able to cancel what is being written.
         submitted.answer.set_running_or_notify_cancel()
-        self._queue.put(submitted)
+        with self._door:
+            if self._closed or not self._writer.is_alive():
+                raise LogError(f"{self._folder}: the log is closed")
+            self._queue.put(submitted)
         return submitted.answer
 
     def append(self, events: Sequence[Event]) -> list[bool]:
@@ -153,16 +159,21 @@ class EventLog:
 
     def close(self) -> None:
         """Writes what is submitted, and hands the last file over to preparation."""
-        if self._writer.is_alive():
+        with self._door:
+            if self._closed:
+                return
+            self._closed = True
             self._queue.put(None)
-            self._writer.join()
-            os.close(self._file)
-            if self._position.offset:
-                _hand_over(self._folder, self._position.file)
-            else:
-                _growing(self._folder, self._position.file).unlink()
-            self._index.close()
-            self._lock.close()
+        self._writer.join()
+        os.close(self._file)
+        if self._broken:
+            pass  # the next start mends its end before preparation sees it
+        elif self._position.offset:
+            _hand_over(self._folder, self._position.file)
+        else:
+            _growing(self._folder, self._position.file).unlink()
+        self._index.close()
+        self._lock.close()
 
     def _write_all(self) -> None:
         """Runs in the writing thread until the log is closed."""
@@ -170,7 +181,7 @@ class EventLog:
             group, is_last = self._next_group()
             if group:
                 self._write(group)
-            if self._position.offset and self._is_due():
+            if self._is_due():
                 self._try_to_rotate()
             if is_last:
                 return
@@ -178,13 +189,15 @@ class EventLog:
     def _next_group(self) -> tuple[list["_Submitted"], bool]:
         """Waits for something, and takes all that is there; and whether the log is closed."""
         group: list[_Submitted] = []
+        size = 0
         wait = max(self._began + self._rotate_seconds - time.monotonic(), 0.01)
         try:
-            while sum(len(one.events) for one in group) < _TOGETHER:
+            while size < _TOGETHER:
                 one = self._queue.get(timeout=wait) if not group else self._queue.get_nowait()
                 if one is None:
                     return group, True
                 group.append(one)
+                size += len(one.events)
         except queue.Empty:
             pass
         return group, False
@@ -202,8 +215,7 @@ class EventLog:
                 for event, is_new in zip(one.events, answer, strict=True)
                 if is_new
             ]
-            self._append(b"".join(event.line(self._features) for event in new))
-            self._commit()
+            self._commit(self._append(b"".join(event.line(self._features) for event in new)))
         except Exception as error:  # whatever it is, somebody waits to hear of it
             self._try_to_undo(before)
             failed = LogError(f"{self._folder}: cannot be written: {error}")
@@ -223,17 +235,19 @@ class EventLog:
         done = self._index.execute("INSERT OR IGNORE INTO ids VALUES (?)", [event.id])
         return done.rowcount == 1
 
-    def _append(self, content: bytes) -> None:
+    def _append(self, content: bytes) -> Position:
+        """Brings lines to the disk, and returns the position behind them."""
         rest = memoryview(content)
         while rest:
             rest = rest[os.write(self._file, rest) :]
         if content:
             os.fdatasync(self._file)
-        self._position = Position(self._position.file, self._position.offset + len(content))
+        return Position(self._position.file, self._position.offset + len(content))
 
-    def _commit(self) -> None:
-        self._index.execute("UPDATE log SET file = ?, offset = ?", self._position)
+    def _commit(self, position: Position) -> None:
+        self._index.execute("UPDATE log SET file = ?, offset = ?", position)
         self._index.execute("COMMIT")
+        self._position = position
 
     def _try_to_undo(self, before: Position) -> None:
         """Takes a half-written group back, which is not acknowledged."""
@@ -241,7 +255,6 @@ class EventLog:
             os.ftruncate(self._file, before.offset)
             if self._index.in_transaction:
                 self._index.execute("ROLLBACK")
-            self._position = before
         except (OSError, sqlite3.Error):
             self._broken = True
 
@@ -250,45 +263,54 @@ class EventLog:
         return is_old or self._position.offset >= self._rotate_bytes
 
     def _try_to_rotate(self) -> None:
-        """Begins the next file, and hands the one that grew over to preparation."""
+        """Begins the next file, and hands the one that grew over to preparation.
+
+        A file that is empty goes on, and so does one whose end could not be mended.
+        """
         old, number = self._file, self._position.file
+        self._began = time.monotonic()
+        if self._broken or not self._position.offset:
+            return
         try:
             self._begin(number + 1)
             os.close(old)
             _hand_over(self._folder, number)
         except OSError as error:
             logger.warning("%s: file %d cannot be closed yet: %s", self._folder, number, error)
-            self._began = time.monotonic()
 
     def _begin(self, number: int) -> None:
         """Opens a file to append to, new or begun."""
         path = _growing(self._folder, number)
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
-        self._broken = False
-        _sync(self._folder)
-        self._began = time.monotonic()
-        self._position = Position(number, path.stat().st_size)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        try:
+            _sync(self._folder)
+            position = Position(number, os.fstat(file).st_size)
+        except OSError:
+            os.close(file)
+            raise
+        self._file, self._position, self._began = file, position, time.monotonic()
 
     def _open(self) -> None:
         """Cuts off a last line that was never finished, and notes ids that are not noted yet."""
         known = self._index.execute("SELECT name, file, offset FROM log").fetchone()
         if known is None:
-            known = uuid.uuid4().hex, *START
+            known = _name(self._folder), *START
             self._index.execute("INSERT INTO log VALUES (?, ?, ?)", known)
         self.name, since = known[0], Position(*known[1:])
+        _write_name(self._folder, self.name)
         growing = [number for number, file in _files(self._folder) if file.name.startswith("_")]
         for number in growing:
             _mend(_growing(self._folder, number))
         for number in growing[:-1]:
             _hand_over(self._folder, number)
-        last = max((number for number, _ in _files(self._folder)), default=0)
-        self._begin(last if growing else last + 1)
+        last = max([since.file, *(number for number, _ in _files(self._folder))])
+        self._begin(growing[-1] if growing else last + 1)
         self._index.execute("BEGIN")
         for events, _ in self.read(since):
             self._index.executemany(
                 "INSERT OR IGNORE INTO ids VALUES (?)", [[event.id] for event in events]
             )
-        self._commit()
+        self._commit(self._position)
 
 
 class _Submitted(NamedTuple):
@@ -300,8 +322,24 @@ class _Submitted(NamedTuple):
 
 def _files(folder: Path) -> list[tuple[int, Path]]:
     """The files of a log with their numbers, in order; the one that grows is the last."""
-    found = [*folder.glob("events-*.jsonl"), *folder.glob("_events-*.jsonl")]
-    return sorted((int(file.stem.rpartition("-")[2]), file) for file in found)
+    # In this order, one that is handed over meanwhile is found: under one name, or under both.
+    found = [*folder.glob("_events-*.jsonl"), *folder.glob("events-*.jsonl")]
+    return sorted({int(file.stem.rpartition("-")[2]): file for file in found}.items())
+
+
+def _name(folder: Path) -> str:
+    """The name of a log whose index is lost; a new one where there is no log."""
+    file = folder / _NAME
+    return file.read_text() if _files(folder) and file.exists() else uuid.uuid4().hex
+
+
+def _write_name(folder: Path, name: str) -> None:
+    file = folder / _NAME
+    if not file.exists() or file.read_text() != name:
+        scratch = folder / f"{_NAME}.new"
+        scratch.write_text(name)
+        scratch.rename(file)
+        _sync(folder)
 
 
 def _growing(folder: Path, number: int) -> Path:
@@ -321,7 +359,8 @@ def _read(
     with _opened(folder, number) as opened:
         opened.seek(offset)
         while end is None or offset < end:
-            lines = opened.readlines(1 << 20)
+            # One less, so that it stops with the line that ends there.
+            lines = opened.readlines((_PIECE if end is None else min(_PIECE, end - offset)) - 1)
             if lines and not lines[-1].endswith(b"\n"):
                 lines.pop()
             if not lines:

@@ -81,7 +81,7 @@ class Event(BaseModel):
     time: Annotated[float, Field(ge=0, validate_default=True)] = None  # type: ignore[assignment]
     scenario: Text | None = None
     position: Annotated[int, Field(ge=1, le=_LAST_POSITION)] | None = None
-    propensity: Annotated[float, Field(gt=0, le=1)] | None = None
+    propensity: Annotated[Number, Field(gt=0, le=1)] | None = None
     arm: Text | None = None
     quantity: Annotated[Number, Field(gt=0)] | None = None
     price: Annotated[Number, Field(ge=0)] | None = None

@@ -44,6 +44,19 @@ class Record(NamedTuple):
     hidden: list[str]
 
 
+class Put(NamedTuple):
+    """What became of states that were pushed.
+
+    Attributes:
+      put: how many were put.
+      partial: how many were not, though what is kept instead began with an event, in a store that
+        did not have what came before it.
+    """
+
+    put: int
+    partial: int
+
+
 class FeatureStore(ABC):
     """Shoppers' states, changed by events and read by the next request.
 
@@ -95,14 +108,14 @@ class FeatureStore(ABC):
         return self._apply(by_user, now, replayed)
 
     @abstractmethod
-    def push(self, states: Iterable[PushedState]) -> int:
+    def push(self, states: Iterable[PushedState]) -> Put:
         """Puts states in the place of those that are not newer.
 
         A shopper whose last event is newer here keeps the state, which has all that came in by the
         service. Hidden items stay as they are.
 
         Returns:
-          How many were put.
+          How many were put, and how many should have been.
 
         Raises:
           StoreError: if the store does not answer. It may have put some.
@@ -123,6 +136,13 @@ class FeatureStore(ABC):
     @abstractmethod
     def set_mark(self, name: str, value: str) -> None:
         """Makes a note, in the place of the one of the same name."""
+
+    @abstractmethod
+    def move_mark(self, name: str, before: str | None, value: str) -> bool:
+        """Makes a note if it still is `before`, and returns whether it was.
+
+        It is not where the store came back as it was at an earlier moment.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -8,9 +8,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tfrec.data.erased import Erased, erase
-from tfrec.service.event_log import EventLog, Position
-from tfrec.service.events import Event, check_events
+from tfrec.data.erased import Erased, begin_tombstones, erase
+from tfrec.service.event_log import START, EventLog, Position
+from tfrec.service.events import MOST_AHEAD_SECONDS, Event, check_events
 from tfrec.service.feature_store import FeatureStore, StoreError
 from tfrec.service.online_features import OnlineFeatures
 
@@ -36,9 +36,9 @@ class Verdict(NamedTuple):
 class Intake:
     """Takes batches of events; those that are good are kept whatever becomes of the others.
 
-    The log is what counts. The feature store follows it: when it does not answer, events are
-    acknowledged all the same, and it is given what it missed once it is back and the next event
-    comes, or `catch_up` is called.
+    The log is what counts. The feature store follows it: when it does not take events, they are
+    acknowledged all the same, without waiting for it, and a thread gives it what it missed once it
+    is back.
     """
 
     def __init__(
@@ -50,19 +50,25 @@ class Intake:
           folder: directory of the log.
           online: says which values of events can be right.
           store: is told of every new event before it is acknowledged.
-          erased: file of tombstones, as `data.clean.erased` names it.
+          erased: file of tombstones, as `data.clean.erased` names it; it is made with its key if
+            neither is there.
 
         Raises:
           UserError: if another process writes the log, or the tombstones cannot be read.
         """
         self._online, self._store, self._erased_file = online, store, erased
-        self._erased, self._erased_size = Erased.nobody(), 0
+        self._erased, self._erased_size = Erased.nobody(), -1
+        if erased:
+            begin_tombstones(erased)
         self._refresh_erased()
-        self._behind, self._tried = True, -_RETRY_SECONDS
-        self._one = threading.Lock()
+        self._behind, self._problem = True, ""
+        self._told: str | None = None
+        self._one, self._closed = threading.Lock(), threading.Event()
         self._log = EventLog(folder, online.sent, self._deliver)
         self._mark = f"log:{self._log.name}"
         self.catch_up()
+        self._follower = threading.Thread(target=self._follow, name="feature-store", daemon=True)
+        self._follower.start()
 
     def __enter__(self) -> "Intake":
         """Returns the intake."""
@@ -119,19 +125,25 @@ class Intake:
         """
         with self._one:
             if self._erased_file:
-                erase(self._erased_file, user, int(time.time()))
-                self._refresh_erased()
+                # Events may have been accepted that are ahead of the clock.
+                erase(self._erased_file, user, int(time.time()) + MOST_AHEAD_SECONDS)
             return self._store.erase(user)
 
     def catch_up(self) -> bool:
-        """Gives the store what it missed, if it missed anything; whether it has everything now."""
-        with self._one:
-            if self._behind:
-                self._replay()
-            return not self._behind
+        """Gives the store what it missed, if it missed anything; whether it has everything now.
+
+        Senders do not wait for it meanwhile.
+        """
+        while self._behind and not self._closed.is_set():
+            with self._one:
+                if not self._replay_some():
+                    break
+        return not self._behind
 
     def close(self) -> None:
         """Writes what was submitted, and closes the log; the store stays open."""
+        self._closed.set()
+        self._follower.join()
         self._log.close()
 
     def _check(self, rows: Sequence[object]) -> list[Event | str]:
@@ -143,47 +155,62 @@ class Intake:
                 checked[place] = fault
         return checked
 
-    def _deliver(self, events: Sequence[Event], before: Position, behind: Position) -> None:
+    def _deliver(self, events: Sequence[Event], _before: Position, behind: Position) -> None:
         """Tells the store of new events, in the thread that writes the log."""
+        if self._behind:
+            return
         with self._one:
             if self._behind:
-                if time.monotonic() - self._tried >= _RETRY_SECONDS:
-                    self._replay()
                 return
             try:
                 self._apply(events, behind)
-            except StoreError as error:
+            except Exception as error:  # whatever it is, the store has to be told of them later
                 self._fall_behind(error)
 
-    def _replay(self) -> None:
-        """Tells the store of all that is in the log behind its mark."""
-        self._tried = time.monotonic()
+    def _follow(self) -> None:
+        """Runs in a thread of its own, so that nobody waits for a store that is away."""
+        while not self._closed.wait(_RETRY_SECONDS):
+            self.catch_up()
+
+    def _replay_some(self) -> bool:
+        """Tells the store of the first events in the log behind its mark; whether it took them."""
         try:
-            mark = self._store.mark(self._mark)
-            since = Position(*map(int, mark.split())) if mark else Position(0, 0)
-            for events, behind in self._log.read(since):
-                self._apply(events, behind, replayed=True)
-            self._behind = False
-        except StoreError as error:
+            self._told = self._store.mark(self._mark)
+            since = Position(*map(int, self._told.split())) if self._told else START
+            some = next(self._log.read(since), None)
+            if some:
+                self._apply(*some, replayed=True)
+            else:
+                self._behind = False
+                # What was written before that was not delivered, and may be there by now.
+                self._behind = next(self._log.read(since), None) is not None
+                self._problem = ""
+        except Exception as error:  # as in `_deliver`
             self._fall_behind(error)
+            return False
+        return True
 
     def _apply(self, events: Sequence[Event], behind: Position, replayed: bool = False) -> None:
         self._refresh_erased()
         kept = [one for one in events if one.seconds > self._erased.until(one.visitor)]
         self._store.apply(kept, time.time(), replayed)
-        self._store.set_mark(self._mark, f"{behind.file} {behind.offset}")
+        told = f"{behind.file} {behind.offset}"
+        if not self._store.move_mark(self._mark, self._told, told):
+            raise StoreError("it came back as it was before, and is told again what it lost")
+        self._told = told
 
     def _refresh_erased(self) -> None:
         """Reads the tombstones anew when somebody, maybe another replica, has added one."""
-        if self._erased_file and self._erased_file.exists():
+        if self._erased_file:
             size = self._erased_file.stat().st_size
             if size != self._erased_size:
                 self._erased, self._erased_size = Erased.read(self._erased_file), size
 
-    def _fall_behind(self, error: StoreError) -> None:
-        if not self._behind:
-            logger.warning("the feature store is told later of new events: %s", error)
-        self._behind = True
+    def _fall_behind(self, error: Exception) -> None:
+        if repr(error) != self._problem:
+            is_ours = not isinstance(error, StoreError)
+            logger.warning("the store is told later of new events: %s", error, exc_info=is_ours)
+        self._behind, self._problem = True, repr(error)
 
 
 def _verdicts(

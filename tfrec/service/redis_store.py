@@ -1,5 +1,6 @@
 """The feature store in Redis: for several replicas of the service."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ import orjson
 import redis
 
 from tfrec.service.events import ANONYMOUS
-from tfrec.service.feature_store import REMEMBER_SECONDS, FeatureStore, Record, StoreError
+from tfrec.service.feature_store import REMEMBER_SECONDS, FeatureStore, Put, Record, StoreError
 from tfrec.service.online_features import OnlineFeatures
 from tfrec.service.shopper_state import Change, PushedState, ShopperState
 
@@ -29,10 +30,22 @@ return 1
 """
 _PUSH = """
 local last = redis.call('HGET', KEYS[1], 'last')
-if last and last ~= '' and tonumber(last) > tonumber(ARGV[1]) then return 0 end
+if last and last ~= '' and tonumber(last) > tonumber(ARGV[1]) then
+  local state = cjson.decode(redis.call('HGET', KEYS[1], 'state'))
+  return state['known_until'] == cjson.null and 2 or 0
+end
 redis.call('HSET', KEYS[1], 'last', ARGV[1], 'state', ARGV[2])
 redis.call('HSETNX', KEYS[1], 'hidden', ARGV[3])
 redis.call('HINCRBY', KEYS[1], 'version', 1)
+if ARGV[4] ~= '' and redis.call('TTL', KEYS[1]) < 0 then
+  redis.call('EXPIREAT', KEYS[1], ARGV[4])
+end
+return 1
+"""
+_IS_PUT, _IS_PARTIAL = 1, 2
+_MOVE = """
+if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
 """
 
@@ -59,19 +72,22 @@ class RedisStore(FeatureStore):
         self._prefix = prefix
         self._put = self._redis.register_script(_PUT)
         self._push = self._redis.register_script(_PUSH)
+        self._move = self._redis.register_script(_MOVE)
 
-    def push(self, states: Iterable[PushedState]) -> int:
+    def push(self, states: Iterable[PushedState]) -> Put:
         """See `FeatureStore.push`."""
-        put, all_states = 0, list(states)
+        became, all_states = Counter[int](), list(states)
         for start in range(0, len(all_states), _TOGETHER):
             with self._errors():
                 pipeline = self._redis.pipeline(transaction=False)
                 for one in all_states[start : start + _TOGETHER]:
                     assert one.state.last is not None
                     content = one.state.last, one.state.to_bytes(), orjson.dumps(one.hidden)
-                    self._push([self._shopper(one.user)], content, client=pipeline)
-                put += sum(pipeline.execute())
-        return put
+                    fades = one.user.startswith(ANONYMOUS)
+                    until = one.state.last + REMEMBER_SECONDS if fades else ""
+                    self._push([self._shopper(one.user)], [*content, until], client=pipeline)
+                became.update(pipeline.execute())
+        return Put(became[_IS_PUT], became[_IS_PARTIAL])
 
     def erase(self, user: str) -> bool:
         """See `FeatureStore.erase`."""
@@ -82,13 +98,18 @@ class RedisStore(FeatureStore):
     def mark(self, name: str) -> str | None:
         """See `FeatureStore.mark`."""
         with self._errors():
-            found: Any = self._redis.hget(f"{self._prefix}:marks", name)
+            found: Any = self._redis.hget(self._marks, name)
         return None if found is None else found.decode()
 
     def set_mark(self, name: str, value: str) -> None:
         """See `FeatureStore.set_mark`."""
         with self._errors():
-            self._redis.hset(f"{self._prefix}:marks", name, value)
+            self._redis.hset(self._marks, name, value)
+
+    def move_mark(self, name: str, before: str | None, value: str) -> bool:
+        """See `FeatureStore.move_mark`."""
+        with self._errors():
+            return bool(self._move([self._marks], [name, before or "", value]))
 
     def close(self) -> None:
         """See `FeatureStore.close`."""
@@ -165,6 +186,10 @@ class RedisStore(FeatureStore):
                     )
             answers = iter(pipeline.execute())
         return [bool(next(answers)) if one.taken else True for one in folded]
+
+    @property
+    def _marks(self) -> str:
+        return f"{self._prefix}:marks"
 
     def _shopper(self, user: str) -> str:
         # What stands in braces decides on the node of a cluster: both keys are on one.

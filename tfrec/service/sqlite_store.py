@@ -1,7 +1,9 @@
 """The feature store in a file: for one server, without any other program."""
 
+import math
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,11 +11,12 @@ from pathlib import Path
 import orjson
 
 from tfrec.service.events import ANONYMOUS
-from tfrec.service.feature_store import REMEMBER_SECONDS, FeatureStore, Record, StoreError
+from tfrec.service.feature_store import REMEMBER_SECONDS, FeatureStore, Put, Record, StoreError
 from tfrec.service.online_features import OnlineFeatures
 from tfrec.service.shopper_state import Change, PushedState, ShopperState
 
 _WAIT_SECONDS = 5.0
+_FORGET_SECONDS = 3600
 _PRAGMAS = "journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON", "wal_autocheckpoint=8000"
 _PUSHED_TOGETHER = 2_000
 _SCHEMA = """
@@ -35,10 +38,10 @@ INSERT INTO shoppers VALUES (?, ?, ?, ?) ON CONFLICT (user) DO UPDATE
 SET last = excluded.last, state = excluded.state
 WHERE last IS NULL OR excluded.last >= last
 """
-
-
 _FORGET = """
-DELETE FROM shoppers WHERE user >= ? AND user < ? AND last < strftime('%s', 'now') - ?
+DELETE FROM shoppers
+WHERE user >= :first AND user < :behind AND (last IS NULL OR last < :before)
+AND NOT EXISTS (SELECT * FROM applied WHERE applied.user = shoppers.user AND at >= :before)
 """
 _BEHIND_ANONYMOUS = ANONYMOUS[:-1] + chr(ord(ANONYMOUS[-1]) + 1)
 
@@ -51,41 +54,61 @@ class SqliteStore(FeatureStore):
     """
 
     def __init__(self, path: Path, online: OnlineFeatures) -> None:
-        """Opens the file, or makes it; anonymous sessions of long ago are forgotten."""
+        """Opens the file, or makes it, readable by its owner only."""
         super().__init__(online)
         self._path, self._connections = path, threading.local()
         self._opened: list[sqlite3.Connection] = []
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._forgot = -math.inf
         with self._errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
             self._connection.executescript(_SCHEMA)
-            self._connection.execute(_FORGET, [ANONYMOUS, _BEHIND_ANONYMOUS, REMEMBER_SECONDS])
+        with self._transaction() as connection:
+            self._forget(connection, time.time())
 
-    def push(self, states: Iterable[PushedState]) -> int:
+    def push(self, states: Iterable[PushedState]) -> Put:
         """See `FeatureStore.push`; other writers get their turn every few thousand shoppers."""
-        put, rows = 0, [_row(one.user, Record(one.state, one.hidden)) for one in states]
+        rows = [_row(one.user, Record(one.state, one.hidden)) for one in states]
+        put = partial = 0
         for start in range(0, len(rows), _PUSHED_TOGETHER):
             with self._transaction() as connection:
                 some = rows[start : start + _PUSHED_TOGETHER]
+                partial += sum(_is_partial(connection, user, last) for user, last, *_ in some)
                 put += connection.executemany(_PUSH, some).rowcount
-        return put
+        return Put(put, partial)
 
     def erase(self, user: str) -> bool:
-        """See `FeatureStore.erase`; the bytes are overwritten in the file, too."""
+        """See `FeatureStore.erase`; the bytes are overwritten in the files, too.
+
+        A copy may stay in the free space of a page that was split, until the next `VACUUM`.
+        """
         with self._transaction() as connection:
             connection.execute("DELETE FROM applied WHERE user = ?", [user])
-            return connection.execute("DELETE FROM shoppers WHERE user = ?", [user]).rowcount > 0
+            gone = connection.execute("DELETE FROM shoppers WHERE user = ?", [user]).rowcount > 0
+        with self._errors():
+            # It waits for others as any statement does.
+            checked = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if checked[0]:
+            raise StoreError(f"{self._path}-wal: others read it, and it keeps what was erased")
+        return gone
 
     def mark(self, name: str) -> str | None:
         """See `FeatureStore.mark`."""
         with self._errors():
-            found = self._connection.execute("SELECT value FROM marks WHERE name = ?", [name])
-            row = found.fetchone()
-        return row and row[0]
+            return _mark(self._connection, name)
 
     def set_mark(self, name: str, value: str) -> None:
         """See `FeatureStore.set_mark`."""
         with self._transaction() as connection:
             connection.execute("REPLACE INTO marks VALUES (?, ?)", [name, value])
+
+    def move_mark(self, name: str, before: str | None, value: str) -> bool:
+        """See `FeatureStore.move_mark`."""
+        with self._transaction() as connection:
+            if _mark(connection, name) != before:
+                return False
+            connection.execute("REPLACE INTO marks VALUES (?, ?)", [name, value])
+            return True
 
     def close(self) -> None:
         """See `FeatureStore.close`; no other thread may be at work."""
@@ -101,6 +124,7 @@ class SqliteStore(FeatureStore):
         taken = 0
         with self._transaction() as connection:
             connection.execute("DELETE FROM applied WHERE at < ?", [int(now) - REMEMBER_SECONDS])
+            self._forget(connection, now)
             for user, theirs in changes.items():
 
                 def is_new(key: str, user: str = user) -> bool:
@@ -115,6 +139,14 @@ class SqliteStore(FeatureStore):
                     connection.execute(_PUT, _row(user, record))
                 taken += new
         return taken
+
+    def _forget(self, connection: sqlite3.Connection, now: float) -> None:
+        """Forgets anonymous sessions of a week ago, once an hour."""
+        if now - self._forgot >= _FORGET_SECONDS:
+            before = int(now) - REMEMBER_SECONDS
+            sessions = {"first": ANONYMOUS, "behind": _BEHIND_ANONYMOUS, "before": before}
+            connection.execute(_FORGET, sessions)
+            self._forgot = now
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -146,14 +178,28 @@ class SqliteStore(FeatureStore):
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise StoreError(f"{self._path}: {error}") from error
+
+
+def _mark(connection: sqlite3.Connection, name: str) -> str | None:
+    row = connection.execute("SELECT value FROM marks WHERE name = ?", [name]).fetchone()
+    return row and row[0]
 
 
 def _find(connection: sqlite3.Connection, user: str) -> Record | None:
     found = connection.execute("SELECT state, hidden FROM shoppers WHERE user = ?", [user])
     row = found.fetchone()
     return row and Record(ShopperState.from_bytes(row[0]), orjson.loads(row[1]))
+
+
+def _is_partial(connection: sqlite3.Connection, user: str, last: int | None) -> bool:
+    """Whether a shopper who is newer in the store lacks what came before."""
+    found = connection.execute(
+        "SELECT state FROM shoppers WHERE user = ? AND last > ?", [user, last]
+    )
+    row = found.fetchone()
+    return row is not None and ShopperState.from_bytes(row[0]).known_until is None
 
 
 def _row(user: str, record: Record) -> tuple[str, int | None, bytes, bytes]:
