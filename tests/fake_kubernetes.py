@@ -180,6 +180,7 @@ class FakeKubernetes:
       watches_deadlines: whether it ends jobs that take too long.
       paused: whether nothing happens behind the server for now.
       failing: answers of 503 that are still to come.
+      loses_answers: whether all that is asked is done, but answered with 503.
       stand_in: a program in Python that runs instead of the training's.
       requests: what was asked, e.g. `POST /apis/...`.
     """
@@ -189,7 +190,7 @@ class FakeKubernetes:
         self.images, self.secrets = {"tfrec-trainer:1"}, {}
         self.namespaces, self.forbidden = {"shop"}, set()
         self.gpus, self.failing = 0, 0
-        self.paused = False
+        self.paused = self.loses_answers = False
         self.stand_in: str | None = None
         self.has_tfjobs = self.has_operator = self.watches_deadlines = True
         self.requests: list[str] = []
@@ -382,6 +383,8 @@ class _Handler(BaseHTTPRequestHandler):
                     fake.failing -= 1
                     raise RefusedError(503, "ServiceUnavailable", "the server is shutting down")
                 code, answer = 200, fake.answer(self.command, self.path, body)
+                if fake.loses_answers:
+                    raise RefusedError(503, "ServiceUnavailable", "the server has lost its store")
             except RefusedError as error:
                 status = {"kind": "Status", "apiVersion": "v1", "status": "Failure"}
                 told = {"message": str(error), "reason": error.reason, "code": error.code}

@@ -60,6 +60,20 @@ def test_the_recipe_has_a_target_for_each_image():
     assert set(stages()) == {*IMAGES, *SHARED_STAGES}
 
 
+def test_the_example_projects_image_holds_the_code_that_its_config_names():
+    project = ROOT / "examples" / "pipeline"
+    config = yaml.safe_load((project / "films.yaml").read_text())
+    named = [config["model"]["template"], config["data"]["preprocessing"]]
+    lines = [line.split() for line in (project / "Dockerfile").read_text().splitlines()]
+
+    (folder,) = [words[1] for words in lines if words[0] == "WORKDIR"]
+    ((*copied, into),) = [words[1:] for words in lines if words[0] == "COPY"]
+
+    assert {name.partition(":")[0] for name in named} == set(copied)
+    assert all((project / file).is_file() for file in copied)
+    assert (folder[0], into) == ("/", "./")
+
+
 @pytest.mark.parametrize("image", IMAGES)
 def test_image_is_pinned_and_unprivileged(image):
     assert re.search(r":\d+\.\d+", last(image, "FROM"))
@@ -74,6 +88,14 @@ def test_packages_are_those_of_the_lock_file(image):
     assert locked
     assert all("--constraint constraints.txt" in install for install in locked)
     assert "--no-deps" in code
+
+
+@pytest.mark.parametrize(
+    ("image", "extras"), [("trainer-code", '""'), ("pipeline-code", '"kubeflow"')]
+)
+def test_extra_packages_are_chosen_when_an_image_is_built(image, extras):
+    assert last(image, "ARG") == f"EXTRAS={extras}"
+    assert any("$EXTRAS" in text for name, text in stages()[image] if name == "RUN")
 
 
 @pytest.mark.parametrize("image", ["serving", "server", "trainer"])

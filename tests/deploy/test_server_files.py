@@ -22,7 +22,7 @@ def test_server_started_with_the_files_serves_batches_labels_and_metrics(version
 
     out = tmp_path / "deploy"
     made = write_server_files(
-        [models / "shop" / "4"], out, "tensorflow_serving", models, All(), {"stable": 3}, 8
+        [[models / "shop" / "4"]], out, "tensorflow_serving", models, All(), {"stable": 3}, 8
     )
 
     assert made.command == (
@@ -58,7 +58,7 @@ def test_several_bundles_make_a_server_of_several_models(version, tmp_path):
     other = shutil.copytree(version, tmp_path / "news" / "1")
 
     made = write_server_files(
-        [version, other], tmp_path / "out", "tfrec", Path("/models"), Latest(), {}
+        [[version], [other]], tmp_path / "out", "tfrec", Path("/models"), Latest(), {}
     )
 
     assert [str(model.base_path) for model in made.models] == ["/models/shop", "/models/news"]
@@ -70,7 +70,7 @@ def test_several_bundles_make_a_server_of_several_models(version, tmp_path):
 
 def test_labels_for_several_bundles_are_refused(version, tmp_path):
     with pytest.raises(UserError, match="label: is of one model"):
-        write_server_files([version] * 2, tmp_path, "tfrec", Path("/m"), Latest(), {"stable": 3})
+        write_server_files([[version]] * 2, tmp_path, "tfrec", Path("/m"), Latest(), {"stable": 3})
 
 
 @pytest.fixture
@@ -88,9 +88,12 @@ def artefact(version: Path, tmp_path: Path) -> Path:
 
 
 def test_artefact_stands_for_its_version(artefact, tmp_path):
-    made = write_server_files([artefact], tmp_path / "out", "tfrec", Path("/m"), Latest(), {})
+    bundle = export.find_versions(artefact)
+
+    made = write_server_files([bundle], tmp_path / "out", "tfrec", Path("/m"), Latest(), {})
 
     assert made.versions == [artefact / "shop" / "3"]
+    assert export.find_versions(made.versions[0]) == made.versions
 
 
 def test_nothing_is_written_for_a_server_that_lacks_operations(artefact, tmp_path, monkeypatch):
@@ -103,7 +106,7 @@ def test_nothing_is_written_for_a_server_that_lacks_operations(artefact, tmp_pat
     out, rest = tmp_path / "out", ("tensorflow_serving", Path("/m"), Latest(), {})
 
     with pytest.raises(UserError, match=f"render its twin, {twin}"):
-        write_server_files([artefact], out, *rest)
+        write_server_files([export.find_versions(artefact)], out, *rest)
 
     assert not out.exists()
-    assert write_server_files([twin], out, *rest).versions == [twin]
+    assert write_server_files([export.find_versions(twin)], out, *rest).versions == [twin]

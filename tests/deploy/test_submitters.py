@@ -4,7 +4,7 @@ import pytest
 
 from tfrec.config import validate
 from tfrec.deploy.pipeline_config import PipelineConfig
-from tfrec.deploy.submitters import make_submitter
+from tfrec.deploy.submitters import check_runs_all, make_submitter
 from tfrec.deploy.tfjob_submitter import TFJobSubmitter
 from tfrec.errors import UserError
 from tfrec.training.cluster import run_cluster
@@ -48,3 +48,13 @@ def test_a_job_that_is_not_described_is_asked_for() -> None:
 def test_a_way_to_train_that_does_not_exist_is_refused() -> None:
     with pytest.raises(UserError, match=r"pipeline.training_on: 'slurm'"):
         pipeline(training_on="slurm")
+
+
+@pytest.mark.parametrize("on", ["processes", "tfjob"])
+def test_one_process_runs_all_stages(on: str) -> None:
+    check_runs_all(pipeline(training_on=on, tfjob=TFJOB))
+
+
+def test_tasks_of_a_cluster_run_one_stage_together() -> None:
+    with pytest.raises(UserError, match=r"^pipeline.training_on: tf_config has every task run"):
+        check_runs_all(pipeline(training_on="tf_config"))

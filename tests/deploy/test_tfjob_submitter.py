@@ -280,6 +280,52 @@ def test_an_interrupt_takes_the_job_away(training: Training) -> None:
     assert training.jobs_left() == []
 
 
+def test_a_job_whose_making_was_not_answered_is_taken_away(training: Training) -> None:
+    training.kubernetes.loses_answers = True
+
+    with pytest.raises(UserError, match=r"Kubernetes: the server has lost its store; check the k"):
+        training.go()
+
+    assert [line.split()[0] for line in training.kubernetes.requests] == ["POST", "DELETE"]
+    assert training.jobs_left() == []
+
+
+def test_what_ended_training_is_told_also_where_its_job_cannot_be_deleted(
+    training: Training,
+) -> None:
+    training.kubernetes.forbidden = {"list pods", "delete tfjobs"}
+
+    with pytest.raises(
+        UserError,
+        match=r"no permission to list pods .*; TFJob tfrec-my-shop-\w+ could not be deleted "
+        r"\(.* no permission to delete tfjobs.*\); delete it$",
+    ):
+        training.go()
+
+
+def test_an_interrupt_says_which_job_it_could_not_delete(training: Training) -> None:
+    def interrupt() -> None:
+        training.kubernetes.forbidden = {"delete tfjobs"}
+        raise KeyboardInterrupt
+
+    training.when = interrupt
+    with pytest.raises(
+        UserError, match=r"^training: interrupted; TFJob tfrec-my-shop-\w+ could not be deleted"
+    ):
+        training.go()
+
+
+def test_progress_as_another_version_tells_it_ends_training_with_one_line(
+    training: Training,
+) -> None:
+    with pytest.raises(
+        UserError, match=r"tfjob.image: tfrec-trainer:1: its tfrec is another version, .* \d+\.\d+"
+    ):
+        training.go({"chief-0": ["say(progress={'step': 1, 'mood': 'good'}); live()"]})
+
+    assert training.jobs_left() == []
+
+
 def test_the_end_of_its_pod_takes_the_job_away(training: Training) -> None:
     def terminate() -> None:
         if training.starts("chief-0"):
@@ -372,7 +418,7 @@ def test_a_server_that_is_not_there_is_named(training: Training, tmp_path: Path)
     file = training.kubernetes.kubeconfig()
     file.write_text(file.read_text().replace(training.kubernetes.url, "http://127.0.0.1:9"))
 
-    with pytest.raises(UserError, match=r"Kubernetes: http://127.0.0.1:9 does not answer"):
+    with pytest.raises(UserError, match=r"127.0.0.1:9 does not answer: .*; check the kubeconfig$"):
         training.go()
 
 

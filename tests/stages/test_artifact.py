@@ -203,6 +203,19 @@ def test_resumable_making_of_something_else_starts_anew(target: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["bake"]
 
 
+def test_resumable_making_finds_what_it_left_though_its_target_is_another(tmp_path: Path) -> None:
+    def bake_on(target: str, make: Make, flour: str = "1") -> Artifact:
+        work = tmp_path / "work"
+        return produce("bake", {}, {"flour": flour}, tmp_path / target, make, True, work=work)
+
+    for flour in ("1", "2"):
+        with pytest.raises(RuntimeError):
+            bake_on("1", break_off, flour)
+    assert bake_on("2", resume, "2").manifest.summary == {"found": "half done"}
+
+    assert [path.name for path in tmp_path.iterdir()] == ["2"]
+
+
 def test_missing_artifact_names_the_command_that_makes_it(target: Path) -> None:
     with pytest.raises(UserError) as caught:
         _ = Artifact(target).manifest

@@ -194,10 +194,24 @@ def test_a_model_is_compared_with_the_version_that_is_served(
     if served is not None:
         version = root / "7"
         version.mkdir(parents=True)
-        write_figures({"all": {"recall@5": served}}, version)
+        write_figures({"all": {"recall@5": served}}, "another", version)
 
     rule = {"metric": "recall@5", "over": "last"}
     made = run(inputs, tmp_path / "evaluate", root, bless=[rule], baselines={})
 
     assert made.verdict.blessed is blessed
     assert not (tmp_path / "blessed.json").exists()
+
+
+def test_a_model_that_is_served_is_not_compared_with_itself(inputs: Inputs, tmp_path: Path) -> None:
+    root = tmp_path / "serving" / "shop"
+    before, itself = root / "7", root / "8"
+    for version in (before, itself):
+        version.mkdir(parents=True)
+    write_figures({"all": {"recall@5": 0.0}}, "another", before)
+    write_figures({"all": {"recall@9": 0.9}}, inputs.trained.manifest.id, itself)
+
+    rule = {"metric": "recall@5", "over": "last"}
+    made = run(inputs, tmp_path / "evaluate", root, bless=[rule], baselines={})
+
+    assert made.verdict.rules[0].endswith("against 0.0000")

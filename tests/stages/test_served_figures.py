@@ -8,12 +8,14 @@ from tfrec.stages.served_figures import newest_figures
 FIGURES = {"all": {"recall@10": 0.25, "ndcg@10": None}}
 
 
-def make_bundle(folder: Path, version: int) -> ServingBundle:
+def make_bundle(folder: Path, version: int, trained: str = "a") -> ServingBundle:
     def make(directory: Path) -> dict[str, object]:
         (directory / "films" / str(version)).mkdir(parents=True)
         return {"name": "films", "version": version}
 
-    return ServingBundle(produce("export", {"version": version}, {}, folder / "export", make).path)
+    made_of = {"train": trained}
+    made = produce("export", {"version": version}, made_of, folder / "export", make)
+    return ServingBundle(made.path)
 
 
 def test_figures_are_pushed_with_their_version(tmp_path: Path) -> None:
@@ -29,6 +31,16 @@ def test_those_of_the_newest_version_that_has_some_are_read(tmp_path: Path) -> N
     push(make_bundle(tmp_path, 11), root)
 
     assert newest_figures(root / "films") == {"all": {"recall@10": 0.2}}
+
+
+def test_versions_of_the_model_that_is_judged_are_passed_over(tmp_path: Path) -> None:
+    root = tmp_path / "serving"
+    for version, trained in ((1, "a"), (2, "b"), (3, "c"), (4, "c")):
+        figures = {"all": {"recall@10": version / 10}}
+        push(make_bundle(tmp_path, version, trained), root, figures=figures)
+
+    assert newest_figures(root / "films", "c") == {"all": {"recall@10": 0.2}}
+    assert newest_figures(root / "films", "d") == {"all": {"recall@10": 0.4}}
 
 
 def test_before_the_first_version_there_are_none(tmp_path: Path) -> None:

@@ -1,12 +1,11 @@
 """Tasks of a cluster that others started; what trains in them is a few lines."""
 
 import json
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -42,6 +41,7 @@ CONFIG = TrainingConfig(workers=1, parameter_servers=1, restarts=1, worker_timeo
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "_FIRST_SECONDS", 0.05)
+    monkeypatch.setattr(existing_cluster, "_BEAT_SECONDS", 0.02)
     monkeypatch.setattr(
         existing_cluster, "task_command", lambda job: [sys.executable, "-c", PROGRAM, str(job)]
     )
@@ -60,10 +60,10 @@ def write_job(folder: Path, **acts: list[str]) -> Path:
 
 
 @pytest.fixture
-def listening() -> Iterator[str]:
-    """Address of a leader that is there."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"127.0.0.1:{server.getsockname()[1]}"
+def leading(tmp_path: Path) -> Iterator[None]:
+    """A leader that is there."""
+    with cluster_of("chief").leading(tmp_path):
+        yield
 
 
 def starts(folder: Path, name: str) -> int:
@@ -138,10 +138,9 @@ def test_the_leader_is_started_again_when_it_has_lost_the_others(tmp_path: Path)
     assert starts(tmp_path, "chief-0") == 2
 
 
-def test_a_task_helps_from_when_there_is_a_job_until_training_has_ended(
-    tmp_path: Path, listening: str
-) -> None:
-    task, ended = cluster_of("worker", chief=[listening]), threading.Event()
+@pytest.mark.usefixtures("leading")
+def test_a_task_helps_from_when_there_is_a_job_until_training_has_ended(tmp_path: Path) -> None:
+    task, ended = cluster_of("worker"), threading.Event()
     job, logs = tmp_path / "job.json", tmp_path / "logs"
     helping = threading.Thread(target=task.help, args=(CONFIG, job, logs, ended.is_set))
     helping.start()
@@ -161,36 +160,55 @@ def test_a_task_that_comes_when_training_has_ended_has_nothing_to_do(tmp_path: P
     assert not (tmp_path / "logs").exists()
 
 
-def test_a_helping_task_that_dies_is_started_again(tmp_path: Path, listening: str) -> None:
+@pytest.mark.usefixtures("leading")
+def test_a_helping_task_that_dies_is_started_again(tmp_path: Path) -> None:
     job = write_job(tmp_path, ps_0=["sys.exit(3)", "live()"])
     states = []
 
-    cluster_of("ps", chief=[listening]).help(
+    cluster_of("ps").help(
         CONFIG, job, tmp_path / "logs", lambda: starts(tmp_path, "ps-0") == 2, states.extend
     )
 
     assert "exited with status 3; starts again in 0 s" in [status.state for status in states]
 
 
-def test_a_helping_task_that_dies_again_and_again_ends_with_its_log(
-    tmp_path: Path, listening: str
-) -> None:
+@pytest.mark.usefixtures("leading")
+def test_a_helping_task_that_dies_again_and_again_ends_with_its_log(tmp_path: Path) -> None:
     job = write_job(tmp_path, ps_0=["sys.exit('no good')"])
 
     with pytest.raises(UserError, match=r"ps-0 exited with status 1; see .*ps-0.log.*: no good$"):
-        cluster_of("ps", chief=[listening]).help(CONFIG, job, tmp_path / "logs", lambda: False)
+        cluster_of("ps").help(CONFIG, job, tmp_path / "logs", lambda: False)
 
     assert starts(tmp_path, "ps-0") == 2
 
 
-def test_a_leader_that_stays_away_is_not_waited_for_for_ever(tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        address = f"127.0.0.1:{server.getsockname()[1]}"
-    job = write_job(tmp_path, worker_0=["live()"])
+@pytest.mark.parametrize("has_written_the_job", [True, False])
+def test_a_leader_that_stays_away_is_not_waited_for_for_ever(
+    tmp_path: Path, has_written_the_job: bool
+) -> None:
+    (tmp_path / "heartbeat").write_text("the last one of a leader that was killed")
+    if has_written_the_job:
+        write_job(tmp_path, worker_0=["live()"])
 
-    with pytest.raises(UserError, match=rf"nobody at {address}, the leader, for 1 s"):
-        cluster_of("worker", chief=[address]).help(CONFIG, job, tmp_path / "logs", lambda: False)
+    with pytest.raises(UserError, match=r"the leader, 127.0.0.1:9, gives no sign of life"):
+        cluster_of("worker").help(CONFIG, tmp_path / "job.json", tmp_path / "logs", lambda: False)
+
+
+@pytest.mark.usefixtures("leading")
+def test_a_leader_that_is_at_work_is_waited_for_though_it_does_not_train(tmp_path: Path) -> None:
+    job = write_job(tmp_path, worker_0=["live()"])
+    patience = time.monotonic() + 2 * CONFIG.worker_timeout
+
+    cluster_of("worker").help(CONFIG, job, tmp_path / "logs", lambda: time.monotonic() > patience)
+
+    assert starts(tmp_path, "worker-0") == 1
+
+
+def test_no_sign_of_a_leader_is_left_when_it_is_done(tmp_path: Path) -> None:
+    with cluster_of("chief").leading(tmp_path):
+        wait_until(lambda: (tmp_path / "heartbeat").read_text() != "")
+
+    assert [*tmp_path.iterdir()] == []
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

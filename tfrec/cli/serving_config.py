@@ -68,9 +68,11 @@ def serving_config(
     # All that reads bundles takes seconds to import.
     from tfrec.deploy.server_files import write_server_files
     from tfrec.deploy.serving_config import parse_versions
+    from tfrec.stages.export import find_versions
 
     policy, given = parse_versions(versions), _labels(labels)
-    made = write_server_files(bundles, out, server, model_root, policy, given, batch_size)
+    found = [find_versions(bundle) for bundle in bundles]
+    made = write_server_files(found, out, server, model_root, policy, given, batch_size)
     for model, version in zip(made.models, made.versions, strict=True):
         click.echo(f"{model.name}: served from {model.base_path}, which is to hold {version}")
     for model, sort in zip(made.models, made.batchable, strict=False):

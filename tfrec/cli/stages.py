@@ -80,7 +80,7 @@ def _experiment_command(name: str, purpose: str, act: Callable[[Any], None]) -> 
         kind: str | None = None,
     ) -> None:
         with uncollected_imports():
-            from tfrec.deploy.submitters import make_submitter
+            from tfrec.deploy.submitters import check_runs_all, make_submitter
             from tfrec.stages.experiment import Experiment, ExperimentConfig
 
         changes = overrides.parse(values)
@@ -93,12 +93,8 @@ def _experiment_command(name: str, purpose: str, act: Callable[[Any], None]) -> 
         if kind:
             changes["index.kind"] = kind
         experiment = Experiment.load(config, overrides=changes, resume=resume)
-        on = experiment.config.pipeline.training_on
-        if name == "run" and on == "tf_config":
-            raise UserError(
-                f"pipeline.training_on: {on} has every task run `tfrec train CONFIG`, and none the "
-                "other stages beside; run each by its own command"
-            )
+        if name == "run":
+            check_runs_all(experiment.config.pipeline)
         if name in _TRAIN:
             experiment.submitter = make_submitter(
                 experiment.config.pipeline, experiment.config.name

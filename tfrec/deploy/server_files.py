@@ -8,7 +8,6 @@ from tfrec.deploy.served_version import Batchable, batchable, check_server
 from tfrec.deploy.serving_config import render_batching, render_models, render_monitoring
 from tfrec.errors import UserError
 from tfrec.serving.model_config import ModelConfig, VersionPolicy
-from tfrec.stages.export import ServingBundle
 
 MODELS, BATCHING, MONITORING = "models.config", "batching.config", "monitoring.config"
 PROGRAMS = {"tensorflow_serving": "tensorflow_model_server", "tfrec": "tfrec serve"}
@@ -32,7 +31,7 @@ class ServerFiles(NamedTuple):
 
 
 def write_server_files(
-    bundles: Sequence[Path],
+    bundles: Sequence[Sequence[Path]],
     out: Path,
     server: str,
     model_root: Path,
@@ -43,7 +42,7 @@ def write_server_files(
     """Renders `models.config`, `monitoring.config`, and `batching.config` where it is wanted.
 
     Args:
-      bundles: artefacts of the export stage, or directories of versions below a model root.
+      bundles: of each the directory of its version, and behind it the twin's where there is one.
       out: directory to write.
       server: `tensorflow_serving` or `tfrec`.
       model_root: where the server finds `model_root/name/version`.
@@ -71,13 +70,10 @@ def write_server_files(
     return ServerFiles(models, versions, sorts, " ".join([PROGRAMS[server], *flags]))
 
 
-def _checked(bundle: Path, server: str) -> Path:
+def _checked(bundle: Sequence[Path], server: str) -> Path:
     """The version of a bundle, which the server can run."""
-    if (bundle / "saved_model.pb").exists():
-        version, twin = bundle.resolve(), None
-    else:
-        version, twin = ServingBundle(bundle).version, ServingBundle(bundle).twin
-    check_server(version, server, twin)
+    version, *twins = bundle
+    check_server(version, server, *twins)
     return version
 
 

@@ -3,6 +3,7 @@
 import os
 
 from tfrec.deploy.pipeline_config import PipelineConfig
+from tfrec.errors import UserError
 from tfrec.training.cluster import run_cluster
 from tfrec.training.existing_cluster import ExistingCluster
 from tfrec.training.submit import Submitter
@@ -27,3 +28,19 @@ def make_submitter(config: PipelineConfig, experiment: str) -> Submitter:
 
         return TFJobSubmitter(config.tfjob, experiment)
     return run_cluster
+
+
+def check_runs_all(config: PipelineConfig) -> None:
+    """Checks that one process can run all stages, training among them.
+
+    Args:
+      config: the `pipeline` section.
+
+    Raises:
+      UserError: if `training_on` is `tf_config`, where every task of a cluster has to train.
+    """
+    if config.training_on == "tf_config":
+        raise UserError(
+            f"pipeline.training_on: {config.training_on} has every task run `tfrec train CONFIG`, "
+            "and none the other stages beside; run each by its own command"
+        )

@@ -22,6 +22,10 @@ class UnreachableError(Exception):
     """Kubernetes does not answer, or cannot now; the same call may do later."""
 
 
+class NoConnectionError(UnreachableError):
+    """Kubernetes was not even asked: nothing has come of the call."""
+
+
 class TFJobs:
     """The TFJobs of one namespace.
 
@@ -184,7 +188,8 @@ class TFJobs:
                 ) from None
             self._refuse(error, "create tfjobs.kubeflow.org")
         except urllib3.exceptions.HTTPError as error:
-            raise UnreachableError(f"{self._host} does not answer: {_gist(error)}") from None
+            kind = NoConnectionError if _is_unsent(error) else UnreachableError
+            raise kind(f"{self._host} does not answer: {_gist(error)}") from None
         return True
 
     def _refuse(self, error: client.ApiException, action: str) -> NoReturn:
@@ -228,6 +233,11 @@ def _message(error: client.ApiException) -> str:
         return json.loads(error.body)["message"]
     except (ValueError, KeyError, TypeError):
         return f"{error.status} {error.reason}"
+
+
+def _is_unsent(error: urllib3.exceptions.HTTPError) -> bool:
+    unsent = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+    return isinstance(getattr(error, "reason", None), unsent)
 
 
 def _gist(error: Exception) -> str:

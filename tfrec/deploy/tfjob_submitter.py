@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
 from tfrec.deploy.tfjob import render_tfjob
-from tfrec.deploy.tfjob_api import TFJobs, UnreachableError, ended
+from tfrec.deploy.tfjob_api import NoConnectionError, TFJobs, UnreachableError, ended
 from tfrec.deploy.tfjob_config import TFJobConfig
 from tfrec.deploy.tfjob_replicas import Replica
 from tfrec.errors import UserError
@@ -57,19 +58,14 @@ class TFJobSubmitter:
         name = manifest["metadata"]["name"]
         jobs = TFJobs(self._config.namespace, self._config.context)
         logs.mkdir(parents=True, exist_ok=True)
+        followed = _Followed(self._config, config, jobs, name, logs, report, show)
         with _terminated_as_interrupted():
             try:
-                jobs.submit(manifest)
-            except UnreachableError as error:
-                raise UserError(
-                    f"pipeline.tfjob: Kubernetes: {error}; check the kubeconfig"
-                ) from None
-            followed = _Followed(self._config, config, jobs, name, logs, report, show)
-            try:
+                followed.begin(manifest)
                 followed.to_its_end(self._poll_seconds)
-            except BaseException:
-                if not followed.has_ended:
-                    _delete(jobs, name)
+            except BaseException as error:
+                if followed.may_run:
+                    _delete(jobs, name, error)
                 raise
 
 
@@ -86,7 +82,7 @@ class _Followed:
         report: Callable[[Progress], None],
         show: Callable[[Sequence[TaskStatus]], None],
     ) -> None:
-        self.has_ended = False
+        self.may_run = False
         self._config, self._training, self._jobs = config, training, jobs
         self._name, self._logs, self._report, self._show = name, logs, report, show
         counts = task_counts(training)
@@ -99,6 +95,18 @@ class _Followed:
         self._pull_errors: dict[str, str] = {}
         self._deaths: dict[str, int] = {}
         self._obituaries: dict[str, str] = {}
+
+    def begin(self, manifest: Mapping[str, Any]) -> None:
+        """Makes the job, or joins it."""
+        self.may_run = True  # also where the answer to its making is lost
+        try:
+            self._jobs.submit(manifest)
+        except UnreachableError as error:
+            self.may_run = not isinstance(error, NoConnectionError)
+            raise UserError(f"pipeline.tfjob: Kubernetes: {error}; check the kubeconfig") from None
+        except UserError:
+            self.may_run = False
+            raise
 
     def to_its_end(self, poll_seconds: float) -> None:
         """Follows the job until it has succeeded."""
@@ -124,14 +132,14 @@ class _Followed:
         """Looks once, and says whether the job has succeeded."""
         job = self._jobs.get(self._name)
         if job is None:
-            self.has_ended = True
+            self.may_run = False
             self._fail(f"was deleted by somebody else; {_RESUME}")
         found = {replica.name: replica for replica in self._jobs.replicas(self._name)}
         end = ended(job)
-        self.has_ended = end is not None
+        self.may_run = end is None
         self._replicas = {
             # The pods of a job that has ended are cleaned up.
-            name: found.get(name, was if self.has_ended else Replica(name))
+            name: found.get(name, was if end else Replica(name))
             for name, was in self._replicas.items()
         }
         for name, replica in self._replicas.items():
@@ -153,14 +161,23 @@ class _Followed:
     def _hear(self) -> None:
         """Passes on what the leader says."""
         leader = self._replicas[self._leader]
-        if leader.pod is None or not (leader.running or self.has_ended):
+        if leader.pod is None or (self.may_run and not leader.running):
             return
         said = self._jobs.log(leader.pod, _HEARD_LINES)
         told = [content[PROGRESS] for content in _messages(said) if PROGRESS in content]
         news = told[told.index(self._heard) + 1 :] if self._heard in told else told
         for progress in news:
             self._heard = progress
-            self._report(Progress(**progress))
+            self._report(self._read(progress))
+
+    def _read(self, progress: Mapping[str, Any]) -> Progress:
+        try:
+            return Progress(**progress)
+        except TypeError:
+            self._fail(
+                f"pipeline.tfjob.image: {self._config.image}: its tfrec is another version, which "
+                f"tells its progress otherwise; build it with {version('tfrec')}, as here"
+            )
 
     def _bury(self, replica: Replica) -> None:
         """Takes down how a replica ended, while it can be read.
@@ -232,11 +249,15 @@ class _Followed:
         return self._logs / f"{replica.name}.log"
 
 
-def _delete(jobs: TFJobs, name: str) -> None:
+def _delete(jobs: TFJobs, name: str, reason: BaseException) -> None:
+    """Deletes a job; where that fails, what it was deleted for says so too."""
     try:
         jobs.delete(name)
-    except UnreachableError as error:
-        raise UserError(f"TFJob {name}: could not be deleted ({error}); delete it") from None
+    except (UnreachableError, UserError) as error:
+        left = f"TFJob {name} could not be deleted ({error}); delete it"
+        if isinstance(reason, KeyboardInterrupt):
+            raise UserError(f"training: interrupted; {left}") from None
+        reason.args = (f"{reason}; {left}",)
 
 
 def _messages(said: str) -> Iterator[Mapping[str, Any]]:

@@ -21,6 +21,12 @@ Figures = Mapping[str, Mapping[str, float | None]]
 """Slice, or `task NAME` -> metric -> value of one ranker."""
 
 
+class NotBlessedError(UserError):
+    """A model that may not be pushed: not a mistake of the config, but less than it asks for."""
+
+    exit_status = 1
+
+
 class Rule(Section):
     """What a model must be better than; of errors and of `gini`, less is better.
 

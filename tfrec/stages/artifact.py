@@ -92,10 +92,12 @@ def produce(
     make: Callable[[Path], dict[str, Any]],
     resumable: bool = False,
     resume: bool = False,
+    work: Path | None = None,
 ) -> Artifact:
     """Makes an artefact, unless it is there already and would come out the same.
 
-    It is made in a directory beside its target, which stays there when making fails.
+    It is made in a directory beside its target, which stays there when making fails; see
+    `unfinished`.
 
     Args:
       stage: the stage's name.
@@ -106,6 +108,8 @@ def produce(
       resumable: whether `make` can go on with what an earlier, failed call of the same inputs
         left in the directory; otherwise it gets an empty one.
       resume: whether there must be something to go on with.
+      work: what the directory is named after in place of the target, where the next try has
+        another target; on the same disk.
 
     Returns:
       The artefact.
@@ -117,13 +121,14 @@ def produce(
     artifact = Artifact(target)
     if _digest(artifact) == digest:
         return artifact
-    partial = unfinished(stage, config, inputs, target)
+    work = work or target
+    partial = unfinished(stage, config, inputs, work)
     if resume and not partial.exists():
         raise UserError(
             f"{target}: nothing of this config and these inputs to resume; "
             f"leave out --resume to {stage} from the start"
         )
-    for left in target.parent.glob(f".{target.name}-{'[0-9a-f]' * 12}"):
+    for left in left_unfinished(work):
         if left != partial or not resumable:
             shutil.rmtree(left)
     partial.mkdir(parents=True, exist_ok=True)
@@ -149,11 +154,16 @@ def package_versions() -> dict[str, str]:
 
 
 def unfinished(
-    stage: str, config: Mapping[str, Any], inputs: Mapping[str, str], target: Path
+    stage: str, config: Mapping[str, Any], inputs: Mapping[str, str], work: Path
 ) -> Path:
     """The directory in which `produce` makes an artefact of these, and leaves what it broke off."""
     _, digest = _identity(stage, config, inputs)
-    return target.with_name(f".{target.name}-{digest[:12]}")
+    return work.with_name(f".{work.name}-{digest[:12]}")
+
+
+def left_unfinished(work: Path) -> list[Path]:
+    """All such directories that are named after a path, or after any that its pattern fits."""
+    return [*work.parent.glob(f".{work.name}-{'[0-9a-f]' * 12}")]
 
 
 def is_made(stage: str, config: Mapping[str, Any], inputs: Mapping[str, str], target: Path) -> bool:

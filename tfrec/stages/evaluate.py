@@ -86,8 +86,9 @@ def evaluate(
       reporter: hears of the steps.
       part: the window to measure on; `validation` where the figures choose between models.
       page: whether to draw the report, which takes longer than ranking for few shoppers.
-      served: the model's directory below the model root: the figures of its newest version are then
-        what a rule calls `last`, and not those of the model that was blessed last beside `output`.
+      served: the model's directory below the model root: the figures of its newest version that is
+        not this very model are then what a rule calls `last`, and not those of the model that was
+        blessed last beside `output`.
 
     Returns:
       The artefact; its summary is that of `Evaluation.summary`.
@@ -99,7 +100,8 @@ def evaluate(
     blessed = Blessed(output.with_name(_BLESSED))
     before = None
     if config.bless:
-        before = newest_figures(served) if served else blessed.before(trained.manifest.id)
+        judged = trained.manifest.id
+        before = newest_figures(served, judged) if served else blessed.before(judged)
 
     def make(directory: Path) -> dict[str, Any]:
         data = PreparedData(prepared.path)

@@ -8,6 +8,7 @@ from tfrec.config import Section, override, read_yaml, validate
 from tfrec.data.config import DataConfig
 from tfrec.deploy.pipeline_config import PipelineConfig
 from tfrec.errors import UserError
+from tfrec.evaluation.blessing import Figures, NotBlessedError
 from tfrec.evaluation.config import EvaluationConfig
 from tfrec.features import FeatureSpec
 from tfrec.models.base import Template
@@ -183,14 +184,15 @@ class Experiment:
         """Copies the bundle to the model root.
 
         Raises:
-          UserError: if the model is not blessed, where the config has rules for that.
+          NotBlessedError: if the config has rules, and the model breaks one.
         """
         if self.config.evaluation.bless and not self.evaluation.verdict.blessed:
-            raise UserError(
+            raise NotBlessedError(
                 f"push: the model is not blessed and stays where it is: "
                 f"{self.evaluation.verdict.because}"
             )
-        return push(self.bundle, self.config.serving.root, reporter)
+        figures = self._figures_of(self.bundle.manifest.inputs["index"])
+        return push(self.bundle, self.config.serving.root, reporter, figures)
 
     def freshness(self, client: Client) -> Freshness:
         """Measures how far what a server has came from what was built."""
@@ -216,7 +218,14 @@ class Experiment:
         indexed = refresh(c.index, *parts, self.item_index, self._changes, target, reporter)
         target = target.with_name("export")
         bundle = export(c.serving, *parts, indexed, target, reporter, c.reranking, c.evaluation)
-        return push(bundle, c.serving.root, reporter)
+        figures = self._figures_of(self.item_index.manifest.id)
+        return push(bundle, c.serving.root, reporter, figures)
+
+    def _figures_of(self, index: str) -> Figures | None:
+        """Figures of the model behind an index, where it is the one that was measured."""
+        made = self.evaluation
+        measured = made.path.exists() and made.manifest.inputs["index"] == index
+        return made.figures if measured else None
 
     @property
     def _refreshed(self) -> ItemIndex:

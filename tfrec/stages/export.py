@@ -81,6 +81,19 @@ class ServingBundle(Artifact):
         return Path(self.manifest.summary["prepared"])
 
 
+def find_versions(bundle: Path) -> list[Path]:
+    """Finds what a server would serve.
+
+    Args:
+      bundle: an artefact of the export stage, or the directory of a version below a model root.
+
+    Returns:
+      The version's directory, and the twin's where the artefact has one.
+    """
+    alone = (bundle / "saved_model.pb").exists()
+    return [bundle.resolve()] if alone else ServingBundle(bundle).versions
+
+
 def export(
     config: ServingConfig,
     prepared: Artifact,

@@ -1,6 +1,5 @@
 """raw events + catalogue -> prepared data."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -20,6 +19,7 @@ from tfrec.data.splits import only_new
 from tfrec.data.transform import fit_transform
 from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
+from tfrec.links import link
 from tfrec.stages.artifact import MANIFEST, Artifact, produce
 from tfrec.stages.clean import (
     CleanedEvents,
@@ -98,8 +98,8 @@ def prepare_cleaned(
     def make(directory: Path) -> dict[str, Any]:
         data = PreparedData(directory)
         own = shutil.ignore_patterns(MANIFEST)
-        shutil.copytree(cleaned.path, directory, False, own, _share, dirs_exist_ok=True)
-        shutil.copytree(transform, data.transform, copy_function=_share)
+        shutil.copytree(cleaned.path, directory, False, own, link, dirs_exist_ok=True)
+        shutil.copytree(transform, data.transform, copy_function=link)
         _write(data, config, features, cleaned.columns, reporter or Reporter(), goes_on)
         summary = cleaned.manifest.summary
         counts = {kind: summary[kind] for kind in ("read", "rejected", "dropped")}
@@ -143,14 +143,6 @@ def _write(
 
 def _day(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M} UTC"
-
-
-def _share(source: str, target: str) -> None:
-    """Links a file, or copies it where that cannot be."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _summary(

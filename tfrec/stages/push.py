@@ -34,6 +34,6 @@ def push(
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(source, partial)
         if figures:
-            write_figures(figures, partial)
+            write_figures(figures, bundle.manifest.inputs["train"], partial)
         partial.rename(target)
     return target

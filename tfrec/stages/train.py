@@ -65,6 +65,7 @@ def train(
     reporter: Reporter | None = None,
     resume: bool = False,
     submitter: Submitter = run_cluster,
+    work: Path | None = None,
 ) -> TrainedModel:
     """Trains a template and saves the model.
 
@@ -81,6 +82,8 @@ def train(
       resume: only goes on with a training of the same config and data that was cut short; without
         it one is started where there is none.
       submitter: who has it trained; processes of this machine by default.
+      work: what the directory of an unfinished training is named after in place of `output`, where
+        the same training has another `output` when it is tried again; see `produce`.
 
     Returns:
       The artefact.
@@ -105,7 +108,7 @@ def train(
         submitter.check(config)
         if not submitter.leads:
             has_ended = partial(is_made, "train", sections, inputs, output)
-            folder = unfinished("train", sections, inputs, output)
+            folder = unfinished("train", sections, inputs, work or output)
             job = folder / JOB_FILE
             submitter.help(config, job, folder / "logs", has_ended, reporter.tasks)
             return TrainedModel(output)
@@ -142,7 +145,13 @@ def train(
             **_summarise(job),
         }
 
-    return TrainedModel(produce("train", sections, inputs, output, make, True, resume).path)
+    def lead(directory: Path) -> dict[str, Any]:
+        if not isinstance(submitter, ExistingCluster):
+            return make(directory)
+        with submitter.leading(directory):
+            return make(directory)
+
+    return TrainedModel(produce("train", sections, inputs, output, lead, True, resume, work).path)
 
 
 def job_file(

@@ -1,6 +1,5 @@
 """Checkpoints: written whole, kept few, the best one set apart."""
 
-import os
 import shutil
 import tempfile
 import threading
@@ -11,6 +10,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfrec.errors import UserError
+from tfrec.links import link
 from tfrec.training.saved_pieces import InPieces
 
 _KEPT = 2
@@ -138,12 +138,3 @@ class SavedEvery:
             except tf.errors.OpError as error:
                 # Training goes on: a disk may have room again before the next one.
                 self._warn(f"a checkpoint could not be written: {error.message.splitlines()[0]}")
-
-
-def link(source: Path, target: Path) -> None:
-    """Gives a file a second name, or copies it where that cannot be; what was there is replaced."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:  # no links on this file system
-        shutil.copy2(source, target)

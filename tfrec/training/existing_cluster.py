@@ -2,9 +2,10 @@
 
 import json
 import queue
-import socket
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from tfrec.training.processes import Message, TaskProcess, TaskStatus, stop
 from tfrec.training.progress import Progress
 
 _POLL_SECONDS = 0.5
+_BEAT_SECONDS = 2.0
+_HEARTBEAT = "heartbeat"
 
 
 class ExistingCluster:
@@ -86,6 +89,31 @@ class ExistingCluster:
         own: Mapping[str, Mapping[str, Any]] = {self.name: self._tf_config}
         supervise(config, task_command(job), logs, report, show, own)
 
+    @contextmanager
+    def leading(self, folder: Path) -> Iterator[None]:
+        """Lets the tasks that help see that the leader is at work, before and after training too.
+
+        Args:
+          folder: the job's.
+        """
+        file, done = folder / _HEARTBEAT, threading.Event()
+
+        def beat() -> None:
+            while True:
+                with suppress(OSError):  # a disk may be away for a moment
+                    file.write_text(str(time.time_ns()))
+                if done.wait(_BEAT_SECONDS):
+                    return
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+            file.unlink(missing_ok=True)
+
     def help(
         self,
         config: TrainingConfig,
@@ -98,7 +126,7 @@ class ExistingCluster:
 
         Args:
           config: the `training` section.
-          job: the job as JSON, which the leader writes before it trains.
+          job: the job as JSON, which the leader writes in the folder that it is `leading` in.
           logs: directory for this task's log.
           has_ended: tells whether what training was for is there.
           show: called with this task when it changes.
@@ -107,7 +135,9 @@ class ExistingCluster:
           UserError: if this task dies more often in a row than `training.restarts` says, or the
             leader is not there for `training.worker_timeout`.
         """
+        leader = _Leader(self._leader_address, job.with_name(_HEARTBEAT), config.worker_timeout)
         while not job.exists() and not has_ended():
+            leader.check()
             time.sleep(self._poll_seconds)
         if has_ended():
             return
@@ -117,7 +147,7 @@ class ExistingCluster:
         task = TaskProcess(self.name, task_command(job), self._tf_config, log, messages)
         task.start()
         try:
-            self._watch(config, task, has_ended, show)
+            self._watch(config, task, leader, has_ended, show)
         finally:
             stop([task])
 
@@ -125,10 +155,11 @@ class ExistingCluster:
         self,
         config: TrainingConfig,
         task: TaskProcess,
+        leader: "_Leader",
         has_ended: Callable[[], bool],
         show: Callable[[Sequence[TaskStatus]], None],
     ) -> None:
-        backoff, leader_seen, shown = Backoff(config.restarts), time.monotonic(), None
+        backoff, shown = Backoff(config.restarts), None
         while not has_ended():
             if task.exit_status:
                 cause, wait_seconds = task.cause_of_death(), backoff.fail()
@@ -139,23 +170,39 @@ class ExistingCluster:
             if task.status().state != shown:
                 shown = task.status().state
                 show([task.status()])
-            if _listens(self._leader_address):
-                leader_seen = time.monotonic()
-            elif time.monotonic() - leader_seen > config.worker_timeout:
-                raise UserError(
-                    f"training: nobody at {self._leader_address}, the leader, for "
-                    f"{config.worker_timeout} s (training.worker_timeout); see what it ended with"
-                )
+            leader.check()
             time.sleep(self._poll_seconds)
 
 
-def _listens(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host, int(port)), timeout=1.0):
-            return True
-    except (OSError, ValueError):
-        return False
+class _Leader:
+    """The leader, as its heartbeat shows it to a task that helps."""
+
+    def __init__(self, address: str, heartbeat: Path, timeout_seconds: float) -> None:
+        self._address, self._heartbeat, self._timeout_seconds = address, heartbeat, timeout_seconds
+        self._last, self._seen = self._read(), time.monotonic()
+
+    def check(self) -> None:
+        """Looks whether it goes on, by this machine's clock alone.
+
+        Raises:
+          UserError: if it has not for long.
+        """
+        beat = self._read()
+        if beat not in ("", self._last):
+            self._last, self._seen = beat, time.monotonic()
+        elif time.monotonic() - self._seen > self._timeout_seconds:
+            raise UserError(
+                f"training: the leader, {self._address}, gives no sign of life in "
+                f"{self._heartbeat.parent} for {self._timeout_seconds} s "
+                "(training.worker_timeout); see what it ended with, and whether its config and "
+                "directories are the same"
+            )
+
+    def _read(self) -> str:
+        try:
+            return self._heartbeat.read_text()
+        except OSError:
+            return ""
 
 
 def _listed(counts: Mapping[str, int]) -> str:

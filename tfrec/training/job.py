@@ -15,10 +15,10 @@ from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
 from tfrec.features.parsing import taught
 from tfrec.features.plan import Table, embedding_plan
+from tfrec.links import link
 from tfrec.models.base import ModelInputs, Template
 from tfrec.models.ranking import RankingTemplate
 from tfrec.models.template import ModelConfig, load_template
-from tfrec.training.checkpoints import link
 from tfrec.training.config import TrainingConfig
 
 JOB_FILE = "job.json"
