@@ -86,9 +86,13 @@ def _event(key: str, kind: int) -> mlmd.Event:
     return event
 
 
-def shop_run(version: str, cached: bool = False) -> list[Part]:
-    """A whole run; only the model is trained anew if all that it can is `cached`."""
-    sources = {"events": "e" * 64, "items": "f" * 64}
+def shop_run(version: str, cached: bool = False, goes_on: str = "") -> list[Part]:
+    """A whole run; only the model is trained anew if all that it can is `cached`.
+
+    `goes_on` is where the model is that it learns on from, if it does.
+    """
+    files = {"events": "e" * 64, "items": "f" * 64}
+    sources = {"files": files, "versions": {"tfrec": "1.0", "apache-beam": "2.59.0"}}
     config = {
         "data": {
             "events": [{"source": ["days/*.parquet", "more.csv"]}],
@@ -97,6 +101,7 @@ def shop_run(version: str, cached: bool = False) -> list[Part]:
         }
     }
     told = {"sources": json.dumps(sources), "config": json.dumps(config)}
+    sequel = {"goes_on": goes_on} if goes_on else {}
     state = State.CACHED if cached else State.COMPLETE
     blessed = {"blessed": 1, "because": "all 2 rules hold"}
     pushed = {"pushed_version": version, "pushed_destination": f"/serving/shop/{version}"}
@@ -106,7 +111,7 @@ def shop_run(version: str, cached: bool = False) -> list[Part]:
         Part("Transform", ["EventsExampleGen.examples"], [("graph", "TransformGraph", {})], state),
         Part(
             "ExampleWriter", ["EventsExampleGen.cleaned", "Transform.graph"],
-            [("prepared", "tfrec.PreparedData", {})], state,
+            [("prepared", "tfrec.PreparedData", sequel)], state,
         ),
         Part("Trainer", ["ExampleWriter.prepared"], [("model", "Model", {})]),
         Part(

@@ -93,6 +93,14 @@ def test_submit_with_a_schedule_says_when(config: Path, api: KubeflowApi) -> Non
             ],
             "pipeline.tfjob.volume: its replicas would not find the prepared data; mount shop",
         ),
+        (
+            [
+                *("compile", "--pipeline.kubeflow.namespace", "shop"),
+                *("--pipeline.training_on", "tfjob"),
+                *("--pipeline.tfjob", "{image: 'tfrec:1', volume: {claim: shop, path: /mnt/shop}}"),
+            ],
+            "pipeline.tfjob.namespace: 'default': claim shop is in 'shop'",
+        ),
         (["submit"], "pipeline.kubeflow.host: missing"),
         (["submit", "--schedule", "0 3 * * x"], "schedule '0 3 * * x': day of week 'x'"),
     ],
@@ -102,6 +110,7 @@ def test_submit_with_a_schedule_says_when(config: Path, api: KubeflowApi) -> Non
         "no volume",
         "lost training",
         "other claim",
+        "other namespace",
         "no host",
         "cron",
     ],

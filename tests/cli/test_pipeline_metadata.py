@@ -17,7 +17,7 @@ from tfrec.errors import UserError
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pipeline")
     runs = RecordedRuns(folder)
-    runs.add("shop", FIRST, shop_run("100"))
+    runs.add("shop", FIRST, shop_run("100", goes_on="/old/model/7"))
     runs.add("shop", SECOND, [*shop_run("200", cached=True)[:4], Part("X", state=State.FAILED)])
     path = folder / "shop.yaml"
     path.write_text(yaml.safe_dump({"name": "shop", "pipeline": {"root": str(folder)}}))
@@ -54,7 +54,14 @@ def test_a_version_is_followed_and_drawn(config: Path, tmp_path: Path) -> None:
     printed = _call("lineage", config, "--picture", tmp_path / "lineage.svg").output
 
     assert printed.startswith("version 100 in /serving/shop/100")
-    order = ["blessed by ModelEvaluator", "bundle by B", "model by T", "prepared by E", "events "]
+    order = [
+        "blessed by ModelEvaluator",
+        "bundle by B",
+        "model by T",
+        "learned on from /old",
+        "prepared by E",
+        "events ",
+    ]
     places = [printed.index(text) for text in order]
     assert places == sorted(places)
     assert "<svg" in (tmp_path / "lineage.svg").read_text()

@@ -1,5 +1,6 @@
 """What is not seen in the whole run of `tests/integration/test_pipeline.py`."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,16 @@ import pytest
 import yaml
 from shop import Shop
 from tfx.types.artifact import Artifact
-from tfx.types.standard_artifacts import HyperParameters, Model
+from tfx.types.standard_artifacts import HyperParameters, Model, TransformGraph
 
 from tfrec.config import override, validate
 from tfrec.data import prepared as data
-from tfrec.pipelines.artifacts import PreparedData
-from tfrec.pipelines.components import trainer, tuner
+from tfrec.pipelines.artifacts import CleanedEvents, PreparedData
+from tfrec.pipelines.components import example_writer, trainer, tuner
 from tfrec.pipelines.parameters import to_parameter
+from tfrec.stages import artifact as stages
 from tfrec.stages.experiment import ExperimentConfig
+from tfrec.stages.going_on import GOES_ON, Learned
 from tfrec.stages.tune import Tuned
 
 
@@ -61,6 +64,35 @@ def test_trainer_takes_the_tuners_values_where_there_are_some(
     assert features == config.features
     assert learned_from.path == prepared.path
     assert output == tmp_path / "model"
+
+
+def test_prepared_data_say_which_model_they_are_the_sequel_of(
+    config: ExperimentConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned_from: list[Learned | None] = []
+
+    def prepare_cleaned(*arguments: Any) -> stages.Artifact:
+        learned_from.append(arguments[-1])
+        summary = {GOES_ON: arguments[-1]._asdict()}
+        return stages.produce("prepare", {}, {}, arguments[4], lambda _: summary)
+
+    monkeypatch.setattr(example_writer, "prepare_cleaned", prepare_cleaned)
+    extra = tmp_path / "serving" / "7" / "assets.extra"
+    extra.mkdir(parents=True)
+    learned = Learned(str(tmp_path), until=5)
+    (extra / "tfrec_learned.json").write_text(json.dumps(learned._asdict()))
+    goes_on = {"served": str(tmp_path / "serving"), "learned": ""}
+    prepared = artifact(PreparedData, tmp_path / "prepared")
+
+    example_writer.ExampleWriter.test_call(
+        config=to_parameter(config, "data", "features", goes_on=goes_on),
+        cleaned=artifact(CleanedEvents, tmp_path / "cleaned"),
+        transform_graph=artifact(TransformGraph, tmp_path / "graph"),
+        prepared=prepared,
+    )
+
+    assert learned_from == [learned]
+    assert prepared.get_string_custom_property(GOES_ON) == str(tmp_path)
 
 
 def test_tuner_makes_trials_of_the_prepared_data_at_its_output(

@@ -27,7 +27,7 @@ class Run:
     """Runs of the validator, one after the other, each on its own data."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.last_run = folder, folder / "training_statistics.pb"
+        self.folder, self.last_run = folder, folder / "shop" / "training_statistics.pb"
         spec = validate(FeatureSpec, SPEC)
         limits = ValidationLimits(drift=0.2)
         schema = limits_of(raw_schema(spec), limits, spec)

@@ -82,6 +82,20 @@ def test_files_come_with_their_fingerprint(
     assert sources() == [("events", events, "ee", 1000), ("items", items, "ff", 20)]
 
 
+def test_a_model_that_learned_on_says_from_which(tmp_path: Path) -> None:
+    runs = RecordedRuns(tmp_path)
+    runs.add("shop", FIRST, shop_run("100"))
+    runs.add("shop", SECOND, shop_run("200", goes_on="/pipeline/Trainer/model/7"))
+    metadata = PipelineMetadata(runs.file, "shop")
+
+    def told(version: str) -> dict[str, str]:
+        made = find_lineage(metadata, version).made.values()
+        return {one.artifact.name: one.learned_on_from for one in made if one.learned_on_from}
+
+    assert told("200") == {"model": "/pipeline/Trainer/model/7"}
+    assert told("100") == {}
+
+
 def test_who_blessed_it_and_why_is_told(metadata: PipelineMetadata) -> None:
     assert find_lineage(metadata).blessings == {"ModelEvaluator": "all 2 rules hold"}
 

@@ -84,3 +84,17 @@ def test_artefacts_of_this_machine_are_in_a_directory(config: ExperimentConfig) 
 
     with pytest.raises(UserError, match=r"^pipeline\.root: gs://bucket/runs: this machine keeps"):
         local.run(config.model_copy(update={"pipeline": far}))
+
+
+def test_what_a_failed_execution_left_is_removed_by_the_next(run: Run, tmp_path: Path) -> None:
+    beside = tmp_path / "root" / "Breaker" / "read"
+    left, goes_on = beside / ".2-0123456789ab", beside / ".unfinished-0123456789ab"
+    with pytest.raises(UserError):
+        run("mistake")
+    for folder in (left, goes_on):
+        folder.mkdir()
+
+    run()
+
+    assert not left.exists()
+    assert goes_on.exists()

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfrec.cli import overrides
 from tfrec.errors import UserError
 from tfrec.pipelines import pipeline
+from tfrec.pipelines.parameters import from_parameter
 from tfrec.pipelines.pipeline import build
 from tfrec.stages.experiment import Experiment, ExperimentConfig
 
@@ -146,16 +148,56 @@ def test_a_component_runs_on_a_beam_runner_of_its_own(load: Load) -> None:
         "--runner=FlinkRunner",
         "--flink_master=jobs:8081",
         "--sdk_container_image=registry.example/films:1",
+        "--environment_type=DOCKER",
+        "--environment_config=registry.example/films:1",
     ]
-    assert "--direct_num_workers=2" in flags["Evaluator"]
+    assert flags["Evaluator"][1:] == ["--direct_num_workers=2", "--sdk_container_image=none"]
     assert flags["StatisticsGen"] == []
 
 
-def test_workers_without_an_image_are_refused(load: Load) -> None:
-    config = load(pipeline__kubeflow=None, pipeline__beam={"Transform": {"runner": "FlinkRunner"}})
+def test_the_engine_of_preparation_gets_the_image_too(load: Load) -> None:
+    spark = {"runner": "SparkRunner", "spark_master_url": "spark://shop:7077"}
 
-    with pytest.raises(UserError, match=r"^pipeline\.beam.Transform: the workers of FlinkRunner"):
+    told = {node.id: node.exec_properties for node in build(load(data__beam=spark)).components}
+
+    for name in PREPARATION:
+        assert from_parameter(told[name]["config"])["data"]["beam"] == {
+            **spark,
+            "sdk_container_image": "registry.example/films:1",
+            "environment_type": "DOCKER",
+            "environment_config": "registry.example/films:1",
+        }
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("data.beam", {}), ("pipeline.beam.Transform", {"flink_master": "jobs:8081"})],
+)
+def test_workers_without_an_image_are_refused(
+    load: Load, field: str, value: dict[str, str]
+) -> None:
+    engine = {field.replace(".", "__"): {"runner": "FlinkRunner", **value}}
+    config = load(pipeline__kubeflow=None, **engine)
+
+    with pytest.raises(UserError, match=rf"^{re.escape(field)}: the workers of FlinkRunner need"):
         build(config)
+
+
+@pytest.mark.parametrize(
+    ("volume", "file"),
+    [
+        ({"claim": "films", "path": "/data"}, "/data/films/training_statistics.pb"),
+        ({"claim": "films", "path": "/data", "artifacts": False}, ""),
+        (None, ""),
+    ],
+)
+def test_on_kubeflow_data_are_compared_with_the_last_run_by_the_volume(
+    load: Load, volume: dict[str, Any] | None, file: str
+) -> None:
+    built = build(load(pipeline__kubeflow__volume=volume), local=False)
+
+    (validator,) = (node for node in built.components if node.id == "ExampleValidator")
+    assert validator.exec_properties["last_run"] == file
 
 
 def test_the_projects_runners_hand_its_pipeline_on(

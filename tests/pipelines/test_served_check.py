@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,7 +36,18 @@ def version(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_server_answers_what_is_stored_and_faults_are_found(version: Path) -> None:
+def start_with(line: str, then: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets servers print a line before they do what they do."""
+    python = folder / "python"
+    python.write_text(f"#!/bin/sh\necho {line}\nexec {then}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+
+
+def test_a_server_answers_what_is_stored_and_faults_are_found(
+    version: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_with("a library says hello", f'{sys.executable} "$@"', tmp_path, monkeypatch)
     better = {**LISTS, SCORES: LISTS[SCORES] + np.float32(1)}
     write_requests(
         version,
@@ -75,3 +87,14 @@ def test_a_server_that_takes_too_long_is_stopped(version: Path) -> None:
 
     with pytest.raises(UserError, match=r"it was killed: not ready within 0\.1 seconds"):
         check_served(version, timeout_seconds=0.1)
+
+
+@pytest.mark.timeout(20)
+def test_a_server_that_takes_too_long_is_stopped_whatever_it_prints(
+    version: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_requests(version, "shop", [StoredRequest(RECOMMEND, NOTHING, LISTS)])
+    start_with("a library says hello", "sleep 60", tmp_path, monkeypatch)
+
+    with pytest.raises(UserError, match=r"it was killed: not ready within 0\.5 seconds"):
+        check_served(version, timeout_seconds=0.5)

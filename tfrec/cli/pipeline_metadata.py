@@ -195,6 +195,8 @@ def _grow(tree: Tree, made: "Made", all_made: "Mapping[int, Made]", shown: set[i
         if not again:
             shown.add(number)
             branch.add(f"[dim]{escape(part.artifact.uri)}[/]")
+            if part.learned_on_from:
+                branch.add(f"learned on from {escape(part.learned_on_from)}")
             _grow(branch, part, all_made, shown)
 
 

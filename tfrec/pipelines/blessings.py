@@ -4,18 +4,12 @@ from collections.abc import Mapping
 
 from tfx.types.artifact import Artifact
 
-from tfrec.errors import UserError
+from tfrec.evaluation.blessing import NotBlessedError
 
 _BLESSED = "blessed"
 """The property that TFX's own components set and read."""
 
 _BECAUSE = "because"
-
-
-class NotBlessedError(UserError):
-    """A model that may not be pushed; the run has failed, and the config has no mistake."""
-
-    exit_status = 1
 
 
 def bless(blessing: Artifact, blessed: bool, because: str) -> None:

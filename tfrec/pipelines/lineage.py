@@ -11,6 +11,7 @@ from tfrec.pipelines.metadata import ArtifactRecord, ComponentRecord, PipelineMe
 _PUSHED = "PushedModel"
 _JUDGEMENTS = ("ModelBlessing", "InfraBlessing")
 _MEASUREMENTS = ("tfrec.Evaluation", "ModelEvaluation")
+_SEQUEL = "goes_on"
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,15 @@ class Made:
       by: the component that made it.
       of: numbers of the artefacts it was made of, but for what another of them was made of too.
       sources: the files it was made of.
+      learned_on_from: where the model of an earlier run is that this one learned on from; none of
+        what learned anew, or is no model. What that was made of is not followed.
     """
 
     artifact: ArtifactRecord
     by: ComponentRecord
     of: tuple[int, ...]
     sources: tuple[SourceRecord, ...]
+    learned_on_from: str | None
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,16 @@ def _made(metadata: PipelineMetadata, number: int, ancestors: Mapping[int, set[i
     indirect = set().union(*(ancestors[part] for part in parts))
     artifact, component = metadata.artifacts[number], metadata.makers[number]
     of = tuple(sorted(parts - indirect, reverse=True))
-    return Made(artifact, component, of, tuple(_sources(artifact, component)))
+    sources = tuple(_sources(artifact, component))
+    return Made(artifact, component, of, sources, _learned_on_from(metadata, component))
+
+
+def _learned_on_from(metadata: PipelineMetadata, component: ComponentRecord) -> str | None:
+    """The model that a trainer's prepared data are the sequel of."""
+    if component.name != "Trainer":
+        return None
+    read = (metadata.artifacts[number].properties for number in component.inputs)
+    return next((told[_SEQUEL] for told in read if _SEQUEL in told), None)
 
 
 def _sources(artifact: ArtifactRecord, component: ComponentRecord) -> Iterator[SourceRecord]:
@@ -150,7 +163,7 @@ def _sources(artifact: ArtifactRecord, component: ComponentRecord) -> Iterator[S
     data = json.loads(component.properties["config"])["data"]
     manifest = Path(artifact.uri) / "manifest.json"
     rows = json.loads(manifest.read_text())["summary"]["read"] if manifest.exists() else {}
-    for name, fingerprint in json.loads(component.properties["sources"]).items():
+    for name, fingerprint in json.loads(component.properties["sources"])["files"].items():
         yield SourceRecord(name, tuple(_where(data, name)), fingerprint, rows.get(name))
 
 

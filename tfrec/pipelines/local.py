@@ -1,7 +1,10 @@
 """Running a pipeline on this machine."""
 
 import datetime
+import shutil
 import time
+from itertools import chain
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from absl import logging
@@ -10,6 +13,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.portable.beam_executor_operator import BeamExecutorOperator
+from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.orchestration.portable.launcher import Launcher
 from tfx.orchestration.portable.python_executor_operator import PythonExecutorOperator
 from tfx.orchestration.portable.runtime_parameter_utils import substitute_runtime_parameter
@@ -21,6 +25,7 @@ from tfx.proto.orchestration.executable_spec_pb2 import (
 from tfrec.errors import UserError
 from tfrec.pipelines.pipeline import build
 from tfrec.pipelines.reporting import reporter, reporting_to
+from tfrec.stages.artifact import left_unfinished
 from tfrec.stages.experiment import ExperimentConfig
 from tfrec.stages.reporter import Reporter
 
@@ -104,9 +109,13 @@ class _Runner(LocalDagRunner):
 
 
 class _Python(PythonExecutorOperator):
-    def run_executor(self, *arguments: Any) -> Any:
+    def run_executor(self, execution_info: ExecutionInfo) -> Any:
         reporter().step("running")
-        return super().run_executor(*arguments)
+        for output in chain.from_iterable(execution_info.output_dict.values()):
+            # Executions that failed left it; their numbers were the names of their outputs.
+            for left in left_unfinished(Path(output.uri).with_name("[0-9]*")):
+                shutil.rmtree(left)
+        return super().run_executor(execution_info)
 
 
 class _Beam(BeamExecutorOperator):

@@ -13,9 +13,10 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.transform_pb2 import SplitsConfig
 from tfx.types.channel import BaseChannel
 
-from tfrec.data.engine import IN_MEMORY_RUNNER, BeamConfig, beam_flags
+from tfrec.data.engine import BeamConfig, beam_flags
 from tfrec.data.prepared import TEST, TRAIN
 from tfrec.data.preprocessing import preprocessing_digest
+from tfrec.deploy.submitters import check_runs_all
 from tfrec.errors import UserError
 from tfrec.evaluation.config import Protocol
 from tfrec.models.template import load_template, source_digest
@@ -35,6 +36,7 @@ from tfrec.pipelines.components.tuner import Tuner
 from tfrec.pipelines.evaluator import eval_config
 from tfrec.pipelines.parameters import to_parameter
 from tfrec.pipelines.validation import statistics_options
+from tfrec.pipelines.workers import IMAGE, with_workers
 from tfrec.stages.artifact import Artifact, package_versions
 from tfrec.stages.clean import find_sources
 from tfrec.stages.experiment import ExperimentConfig
@@ -42,7 +44,6 @@ from tfrec.stages.going_on import newest_learned
 
 _PREPROCESSING = "tfrec.pipelines.preprocessing.preprocessing_fn"
 _LAST_STATISTICS = "training_statistics.pb"
-_IMAGE = "sdk_container_image"
 _MODELS_OWN = {"embedding": 1, "unknown_share": 0}
 
 
@@ -58,15 +59,17 @@ def build(config: ExperimentConfig, local: bool = True) -> Pipeline:
       The pipeline, named as the experiment; nothing is run.
 
     Raises:
-      UserError: if a source or the template is missing, or a model is to learn on that cannot.
+      UserError: if a source or the template is missing, a model is to learn on that cannot,
+        nobody knows what the workers of a Beam runner run in, or every task of a cluster trains.
     """
+    check_runs_all(config.pipeline)
     if config.pipeline.warm_start:
         _check_warm_start(config)
     root = config.pipeline.root_of(config.name)
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(Path(root).resolve()) if local else root,
-        components=_Components(config, local).all(),
+        components=_Components(_with_workers(config), local).all(),
         enable_cache=config.pipeline.cache,
         metadata_connection_config=_metadata(config) if local else None,
     )
@@ -115,7 +118,10 @@ class _Components:
     def _examples(self) -> tuple[BaseChannel, BaseChannel, BaseChannel]:
         """Raw Examples, the cleaned events that they are of, and their schema."""
         data = self._config.data
-        sources = find_sources(data).fingerprints() | package_versions() if self._local else {}
+        sources: Mapping[str, Any] = {}
+        if self._local:
+            files = find_sources(data).fingerprints()
+            sources = {"files": files, "versions": package_versions()}
         made = self._add(
             EventsExampleGen(
                 config=to_parameter(self._config, "data", features=self._features),
@@ -131,14 +137,22 @@ class _Components:
             SchemaGen(config=to_parameter(self._config, features=self._features, validation=limits))
         )
         statistics = self._add(StatisticsGen(examples, stats_options=statistics_options()))
-        root = Path(self._config.pipeline.root_of(self._config.name)).resolve()
         validator = ExampleValidator(
             statistics=statistics["statistics"],
             schema=limited["schema"],
-            last_run=str(root / _LAST_STATISTICS) if self._local else "",
+            last_run=self._last_statistics(),
         )
         self._add(validator)
         return validator
+
+    def _last_statistics(self) -> str:
+        """The file in which a run finds what the last one passed with; nothing if it cannot."""
+        config, kubeflow = self._config, self._config.pipeline.kubeflow
+        if self._local:
+            return str(Path(config.pipeline.root_of(config.name)).resolve() / _LAST_STATISTICS)
+        if kubeflow and kubeflow.volume and kubeflow.volume.artifacts:
+            return f"{kubeflow.volume.path}/{config.name}/{_LAST_STATISTICS}"
+        return ""
 
     def _prepared(
         self, examples: BaseChannel, cleaned: BaseChannel, schema: BaseChannel, valid: BaseNode
@@ -278,19 +292,21 @@ class _Components:
         return node.outputs
 
 
+def _with_workers(config: ExperimentConfig) -> ExperimentConfig:
+    """Names the image of the workers that run our own components' Beam pipelines."""
+    engine = with_workers(config.data.beam, "data.beam", _image(config))
+    return config.model_copy(update={"data": config.data.model_copy(update={"beam": engine})})
+
+
 def _beam_flags(component: str, engine: BeamConfig, config: ExperimentConfig) -> list[str]:
-    """Beam's flags, with the image in which its workers find the code."""
-    flags = beam_flags(engine)
-    if _IMAGE in engine.options:
-        return flags
-    kubeflow = config.pipeline.kubeflow
-    if engine.runner != IN_MEMORY_RUNNER and not kubeflow:
-        raise UserError(
-            f"pipeline.beam.{component}: the workers of {engine.runner} need an image with tfrec; "
-            f"name it in {_IMAGE}, or in pipeline.kubeflow.image"
-        )
+    """Beam's flags of one of TFX's components."""
+    ready = with_workers(engine, f"pipeline.beam.{component}", _image(config))
     # Without an image TFX would pack itself into an archive for each component's workers.
-    return [*flags, f"--{_IMAGE}={kubeflow.image if kubeflow else 'none'}"]
+    return beam_flags(ready) + ([] if IMAGE in ready.options else [f"--{IMAGE}=none"])
+
+
+def _image(config: ExperimentConfig) -> str | None:
+    return config.pipeline.kubeflow.image if config.pipeline.kubeflow else None
 
 
 def _made_of(config: ExperimentConfig) -> Mapping[str, str]:
@@ -311,5 +327,5 @@ def _metadata(config: ExperimentConfig) -> Any:
     return sqlite_metadata_connection_config(str(file.resolve()))
 
 
-def _as_text(content: Mapping[str, str]) -> str:
+def _as_text(content: Mapping[str, Any]) -> str:
     return json.dumps(content, sort_keys=True)

@@ -67,15 +67,15 @@ def _serving(root: Path, timeout_seconds: float) -> Iterator[str]:
         too_late = threading.Timer(timeout_seconds, server.kill)
         too_late.start()
         try:
-            # It prints where it serves once all is loaded and warm; a server that fails is silent.
+            # It prints where it serves once all is loaded and warm; one that fails just ends.
             assert server.stdout is not None
-            url = _URL.search(server.stdout.readline())
-            too_late.cancel()
+            url = next(filter(None, map(_URL.search, server.stdout)), None)
             if url is None:
                 code = server.wait()
                 errors.seek(0)
                 reason = _reason(errors.read(), code, timeout_seconds)
                 raise UserError(f"{root}: cannot be served: {reason}")
+            too_late.cancel()
             yield url[0]
         finally:
             too_late.cancel()

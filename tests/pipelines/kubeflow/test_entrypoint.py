@@ -50,6 +50,39 @@ def test_on_a_volume_nothing_is_copied_to_the_object_store(tmp_path: Path) -> No
     assert not (tmp_path / "backend" / "store").exists()
 
 
+def test_a_task_that_is_tried_again_on_a_volume_begins_anew(tmp_path: Path) -> None:
+    volume = tmp_path / "claim"
+    volume.mkdir()
+    made = compiled(volume={"claim": "artefacts", "path": str(volume)})
+
+    def launch(command: Sequence[str], env: Mapping[str, str], log: Path) -> int:
+        in_this_process(command, env, log)
+        for file in [*volume.rglob("*.txt")]:
+            file.with_name("half_written").touch()
+        return in_this_process(command, env, log)
+
+    runs = Backend(tmp_path / "backend").run(made, launch)
+
+    evaluation = Path(local_path(runs[-1].outputs["evaluation"].uri, volume))
+    assert (evaluation / "versions" / "last" / "found.txt").read_text() == "Split-train"
+    assert not [*evaluation.rglob("half_written")]
+
+
+def test_linked_directories_are_copied_where_files_cannot_be_linked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr("os.link", refuse)
+    backend = Backend(tmp_path)
+
+    runs = backend.run(compiled(root="gs://shop/runs"), in_this_process)
+
+    stored = backend.stored(runs[-1].outputs["evaluation"].uri)
+    assert (stored / "versions" / "last" / "found.txt").read_text() == "Split-train"
+
+
 def test_a_process_of_its_own_ends_with_the_status_of_what_a_user_can_mend(tmp_path: Path) -> None:
     backend, made = Backend(tmp_path), compiled("too few rows; add some")
 

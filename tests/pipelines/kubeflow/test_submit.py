@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from kubeflow_api import KubeflowApi, serve_kubeflow_api
 from toy_pipeline import toy_pipeline
@@ -117,10 +118,34 @@ def test_a_token_signs_every_call(
     api: KubeflowApi, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = tmp_path / "token"
-    token.write_text("open-sesame")
+    token.write_text("open-sesame\n")
     monkeypatch.setenv(TOKEN_FILE_VARIABLE, str(token))
     submit(package, api.url)
     assert api.tokens == {"Bearer open-sesame"}
+
+
+@pytest.mark.parametrize("content", ["", "open-sesame\nsecond line", "\x00open-sesame"])
+def test_what_cannot_be_a_token_is_named_but_not_shown(
+    content: str, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = tmp_path / "token"
+    token.write_text(content)
+    monkeypatch.setenv(TOKEN_FILE_VARIABLE, str(token))
+    with pytest.raises(UserError, match=f"^{TOKEN_FILE_VARIABLE}: .*holds no token") as caught:
+        submit(package, "http://127.0.0.1:1")
+    assert "sesame" not in str(caught.value)
+
+
+def test_headers_are_not_shown_where_something_else_than_http_goes_on(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise httpx.LocalProtocolError("Illegal header value b'Bearer open-sesame'")
+
+    monkeypatch.setattr(httpx, "get", refuse)
+    with pytest.raises(UserError, match=r"host: .*nothing answers \(not in HTTP\)") as caught:
+        submit(package, "http://127.0.0.1:1")
+    assert "sesame" not in str(caught.value)
 
 
 def test_a_token_file_that_is_not_there_is_named(

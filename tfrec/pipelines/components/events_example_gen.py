@@ -33,7 +33,8 @@ def EventsExampleGen(
 
     Args:
       config: the sections `data`, `features` and `pipeline`.
-      sources: what tells the files from others, so that changed ones are not taken from the cache.
+      sources: `files`, what tells those of each source from others, and `versions` of packages, so
+        that what is changed is not taken from the cache; nothing where nobody can look.
       cleaned: receives catalogue and events.
       examples: receives the Examples, a split for each part.
       schema: receives their schema.

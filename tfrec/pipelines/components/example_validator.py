@@ -32,8 +32,8 @@ def ExampleValidator(
       statistics: of each split.
       schema: of the raw features, with limits.
       anomalies: receives what was found, which is nothing: the run fails otherwise.
-      last_run: file, beside the artefacts, of the training statistics that passed last; without
-        it, runs are not compared.
+      last_run: file of the training statistics that passed here last, whatever became of that
+        run later on; without it, runs are not compared.
     """
     splits = {
         name: load_statistics(statistics, name).proto()
@@ -58,6 +58,7 @@ def _read(file: str) -> Statistics | None:
 
 
 def _write(statistics: Statistics, file: str) -> None:
+    fileio.makedirs(str(Path(file).parent))
     partial = f"{file}.partial"
     with fileio.open(partial, "wb") as stored:
         stored.write(statistics.SerializeToString())

@@ -12,7 +12,7 @@ from tfrec.pipelines import artifacts
 from tfrec.pipelines.parameters import from_parameter, section
 from tfrec.pipelines.reporting import reporter
 from tfrec.stages.clean import CleanedEvents
-from tfrec.stages.going_on import newest_learned
+from tfrec.stages.going_on import GOES_ON, newest_learned
 from tfrec.stages.prepare import prepare_cleaned
 
 
@@ -30,10 +30,10 @@ def ExampleWriter(
         on, if it does.
       cleaned: catalogue and events.
       transform_graph: fitted on the training split.
-      prepared: receives the prepared data.
+      prepared: receives the prepared data, and says of which model they are the sequel, if any.
     """
     served = from_parameter(config)["goes_on"].get("served")
-    prepare_cleaned(
+    made = prepare_cleaned(
         section(config, "data", DataConfig),
         section(config, "features", FeatureSpec),
         CleanedEvents(Path(cleaned.uri)),
@@ -42,3 +42,6 @@ def ExampleWriter(
         reporter(),
         newest_learned(Path(served)) if served else None,
     )
+    sequel = made.manifest.summary.get(GOES_ON)
+    if sequel:
+        prepared.set_string_custom_property(GOES_ON, sequel["model"])

@@ -37,18 +37,21 @@ def Trainer(
       submitter: the experiment's `name`, and where to train it: `training_on` and `tfjob`.
       sources: what tells the template, and models that it goes out from, from others.
       prepared: prepared data.
-      model: receives the trained model.
+      model: receives the trained model. One that was cut short lies beside it, and another
+        execution of the same training goes on with it.
       best: the tuner's; its values stand in for those of `config`.
     """
     name = from_parameter(submitter)["name"]
     content = from_parameter(config) if best is None else read_yaml(Tuned(Path(best.uri)).best)
     data = Artifact(Path(prepared.uri))
+    output = Path(model.uri)
     train(
         going_on(validate(TrainingConfig, content["training"], "training"), data),
         validate(ModelConfig, content["model"], "model"),
         validate(FeatureSpec, content["features"], "features"),
         data,
-        Path(model.uri),
+        output,
         reporter(),
         submitter=make_submitter(section(submitter, "pipeline", PipelineConfig), name),
+        work=output.with_name("unfinished"),  # the output's own name is the execution's number
     )

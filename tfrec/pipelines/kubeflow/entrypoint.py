@@ -28,6 +28,7 @@ from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 from tfx.utils.name_utils import get_full_name
 
 from tfrec.errors import UserError
+from tfrec.links import link
 from tfrec.pipelines import artifacts
 from tfrec.pipelines.kubeflow.locations import ROOT_VARIABLE, local_path
 
@@ -66,7 +67,7 @@ def run(arguments: Sequence[str], root: Path) -> None:
         uris[local], artifact.uri = artifact.uri, local
     made = [Path(artifact.uri) for artifact in _each(given.outputs.artifacts)]
     for path in made:
-        path.mkdir(parents=True, exist_ok=True)  # as TFX's own runners do
+        _make_empty(path)
     parsed.json_serialized_invocation_args = json_format.MessageToJson(given)
     kubeflow_v2_run_executor.main((parsed, beam_arguments))
     for path in made:
@@ -98,13 +99,20 @@ def _each(artifacts: Mapping[str, ArtifactList]) -> Iterable[RuntimeArtifact]:
         yield from listed.artifacts
 
 
+def _make_empty(directory: Path) -> None:
+    """Makes an output's directory, as TFX's own runners do, without what a failed attempt left."""
+    if directory.exists():
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True)
+
+
 def _replace_linked_directories(made: Path) -> None:
     """Puts hard links of files in the place of linked directories, at which the launcher fails."""
     linked = [path for path in made.rglob("*") if path.is_symlink() and path.is_dir()]
     for path in linked:
         target = path.resolve()
         path.unlink()
-        shutil.copytree(target, path, copy_function=os.link)
+        shutil.copytree(target, path, copy_function=link)
 
 
 def _restore_uris(output_file: Path, uris: dict[str, str]) -> None:

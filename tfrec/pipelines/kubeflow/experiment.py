@@ -25,6 +25,7 @@ def compile_experiment(config: ExperimentConfig) -> Compiled:
     """
     kubeflow = kubeflow_section(config)
     _check_kept(config, kubeflow.volume)
+    _check_trained(config, kubeflow)
     return compile_pipeline(build(config, local=False), kubeflow)
 
 
@@ -44,7 +45,7 @@ def kubeflow_section(config: ExperimentConfig) -> KubeflowConfig:
 
 def _check_kept(config: ExperimentConfig, volume: Volume | None) -> None:
     """Checks that what outlives its pod is on the volume."""
-    root, job = PurePosixPath(config.serving.root), config.pipeline.tfjob
+    root = PurePosixPath(config.serving.root)
     if volume is None or not root.is_relative_to(volume.path):
         where = f"one below {volume.path}" if volume else "one on a pipeline.kubeflow.volume"
         raise UserError(
@@ -56,11 +57,21 @@ def _check_kept(config: ExperimentConfig, volume: Volume | None) -> None:
             "pipeline.warm_start: the next run would not find the trained model; keep artefacts on "
             "the claim: pipeline.kubeflow.volume.artifacts: true"
         )
-    if config.pipeline.training_on != "tfjob" or job is None:
+
+
+def _check_trained(config: ExperimentConfig, kubeflow: KubeflowConfig) -> None:
+    """Checks that a job's replicas read and write where the component that follows it does."""
+    job, volume = config.pipeline.tfjob, kubeflow.volume
+    if config.pipeline.training_on != "tfjob" or job is None or volume is None:
         return
     same = (job.volume.claim, job.volume.path) == (volume.claim, volume.path)
     if not (same and volume.artifacts):
         raise UserError(
             "pipeline.tfjob.volume: its replicas would not find the prepared data; mount "
             f"{volume.claim} at {volume.path}, as pipeline.kubeflow.volume, artifacts: true"
+        )
+    if kubeflow.namespace and job.namespace != kubeflow.namespace:
+        raise UserError(
+            f"pipeline.tfjob.namespace: {job.namespace!r}: claim {volume.claim} is in "
+            f"{kubeflow.namespace!r}, the namespace of pipeline.kubeflow; give that"
         )

@@ -124,17 +124,29 @@ def _named(name: str) -> str:
 
 def _credentials() -> ServiceAccountTokenVolumeCredentials | None:
     file = os.environ.get(TOKEN_FILE_VARIABLE)
-    if file and not Path(file).is_file():
-        raise UserError(f"{TOKEN_FILE_VARIABLE}: {file!r}: no such file; name the token's")
     return ServiceAccountTokenVolumeCredentials(file) if file else None
+
+
+def _token() -> str | None:
+    """The token to sign in with; what cannot be one is not sent, since errors would quote it."""
+    file = os.environ.get(TOKEN_FILE_VARIABLE)
+    if not file:
+        return None
+    try:
+        token = Path(file).read_text(errors="replace").strip()
+    except OSError:
+        raise UserError(
+            f"{TOKEN_FILE_VARIABLE}: {file!r}: no such file; name the token's"
+        ) from None
+    if not re.fullmatch("[!-~]+", token):
+        raise UserError(f"{TOKEN_FILE_VARIABLE}: {file!r}: holds no token, which is one word")
+    return token
 
 
 def _check_host(host: str, namespace: str | None) -> None:
     """Asks for a sign of life first: the client would ask five times, for half a minute."""
-    credentials = _credentials()
-    headers = {}
-    if credentials is not None:
-        headers["authorization"] = f"Bearer {Path(os.environ[TOKEN_FILE_VARIABLE]).read_text()}"
+    token = _token()
+    headers = {"authorization": f"Bearer {token}"} if token else {}
     answer = httpx.get(f"{host}/apis/v2beta1/healthz", headers=headers, timeout=_TIMEOUT_SECONDS)
     if answer.is_error:
         raise ApiException(answer.status_code, _said(answer.text) or answer.reason_phrase)
@@ -191,6 +203,8 @@ def _said(body: Any) -> str:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, httpx.ProtocolError):
+        return "not in HTTP"  # it would quote headers, and so the token
     cause = getattr(error, "reason", None) or error
     said = re.sub(r"\[Errno -?\d+\] ", "", str(cause))
     return said.rsplit(": ", 1)[-1] or type(cause).__name__
