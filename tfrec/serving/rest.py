@@ -97,8 +97,7 @@ class RestApi:
         path = scope["raw_path"].decode("latin-1")
         if scope["query_string"]:
             path += "?" + scope["query_string"].decode("latin-1")
-        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        request = scope["method"], path, headers, b"".join(chunks)
+        request = scope["method"], path, dict(scope["headers"]), b"".join(chunks)
         reply = self._answer_at_once(*request)
         if reply is None:
             loop = asyncio.get_running_loop()
@@ -113,7 +112,7 @@ class RestApi:
         await send({"type": "http.response.body", "body": reply.body})
 
     def _answer_at_once(
-        self, method: str, path: str, headers: dict[bytes, str], body: bytes
+        self, method: str, path: str, headers: dict[bytes, bytes], body: bytes
     ) -> Reply | None:
         """The answer of a model that takes less time than to give the request to a thread."""
         small = len(body) <= SMALL_BYTES and b"content-encoding" not in headers
@@ -128,7 +127,7 @@ class RestApi:
         self,
         method: str,
         path: str,
-        headers: dict[bytes, str],
+        headers: dict[bytes, bytes],
         body: bytes,
         most_seconds: float = math.inf,
     ) -> Reply:
@@ -137,7 +136,7 @@ class RestApi:
         Args:
           method: the HTTP method.
           path: path and query string, percent-encoded as they came.
-          headers: request headers by lower-case name.
+          headers: request headers by lower-case name, as ASGI has them.
           body: the request's body, maybe compressed.
           most_seconds: how long the model may be expected to run.
 
@@ -149,9 +148,9 @@ class RestApi:
         if not _API_PATH.match(path):
             return Reply(404, _NOT_FOUND_PAGE, "text/html")
         if method == "OPTIONS":
-            allowed = re.match(r"https?://", headers.get(b"origin", ""))
+            allowed = re.match(rb"https?://", headers.get(b"origin", b""))
             return Reply(200 if allowed else 400, b"")
-        if "gzip" in headers.get(b"content-encoding", ""):
+        if b"gzip" in headers.get(b"content-encoding", b""):
             body = _decompress(body)
         try:
             address = _find_address(method, path)
