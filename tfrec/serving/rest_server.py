@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from tfrec.errors import UserError
+from tfrec.serving.gathered_writes import GatheredWrites
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class RestServer:
         self._drain_seconds = drain_seconds
         config = uvicorn.Config(
             app,
+            http=GatheredWrites,
             lifespan="off",
             access_log=False,
             server_header=False,
