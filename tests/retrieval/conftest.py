@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tfrec.retrieval.partitioned import Partitioned
+from tfrec.retrieval.partitioned_flat import PartitionedFlat
 from tfrec.retrieval.scann_index import SMALLEST_PARTITIONED, Scann
 
 DIM, QUERIES = 16, 100
@@ -31,6 +32,12 @@ def near_items(clusters: np.ndarray) -> np.ndarray:
 def partitioned(clusters: np.ndarray) -> Partitioned:
     """Of `clusters`; a test says first how much is searched."""
     return Partitioned(clusters)
+
+
+@pytest.fixture(scope="session")
+def partitioned_flat(clusters: np.ndarray) -> PartitionedFlat:
+    """Of `clusters`; a test says first how much is searched."""
+    return PartitionedFlat(clusters)
 
 
 @pytest.fixture(scope="session")

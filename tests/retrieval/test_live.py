@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfrec.retrieval.brute_force import BruteForce
 from tfrec.retrieval.live import LiveIndex
 from tfrec.retrieval.partitioned import Partitioned
+from tfrec.retrieval.partitioned_flat import PartitionedFlat
 from tfrec.retrieval.scann_index import Scann
 from tfrec.retrieval.vector_index import VectorIndex
 
@@ -68,7 +69,7 @@ def make(kind: type[VectorIndex]) -> Shelf:
     )
 
 
-@pytest.fixture(params=[BruteForce, Partitioned, Scann])
+@pytest.fixture(params=[BruteForce, Partitioned, PartitionedFlat, Scann])
 def shelf(request: pytest.FixtureRequest) -> Shelf:
     return make(request.param)
 

@@ -7,14 +7,15 @@ import tensorflow as tf
 from tfrec.errors import UserError
 from tfrec.retrieval.index import NO_ITEM
 from tfrec.retrieval.partitioned import Partitioned
+from tfrec.retrieval.partitioned_flat import PartitionedFlat
 from tfrec.retrieval.probing import ProbingIndex
 from tfrec.retrieval.scann_index import Scann
 
 K, ASKING = 20, 3000
-KINDS = [Partitioned, Scann]
+KINDS = [Partitioned, PartitionedFlat, Scann]
 
 
-@pytest.fixture(params=["partitioned", "scann"])
+@pytest.fixture(params=["partitioned", "partitioned_flat", "scann"])
 def index(request: pytest.FixtureRequest) -> ProbingIndex:
     return request.getfixturevalue(request.param)
 

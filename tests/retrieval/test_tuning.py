@@ -12,6 +12,7 @@ from tfrec.retrieval.config import IndexConfig, Kind, Promise
 from tfrec.retrieval.index import Index
 from tfrec.retrieval.measure import measure_memory
 from tfrec.retrieval.partitioned import Partitioned
+from tfrec.retrieval.partitioned_flat import PartitionedFlat
 from tfrec.retrieval.scann_index import SMALLEST_PARTITIONED, Scann
 from tfrec.retrieval.tuning import Measurement, Tuned, choose_kind, pareto_front, tune
 
@@ -30,7 +31,10 @@ def queries() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def tuned(vectors: np.ndarray, queries: np.ndarray) -> Tuned:
-    return tune("partitioned", vectors, queries, Promise(recall=0.9, k=K))
+    """As a large catalogue is tuned, whose vectors would take too long to copy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "FLAT_UP_TO", ITEMS - 1)
+        return tune("partitioned", vectors, queries, Promise(recall=0.9, k=K))
 
 
 @pytest.fixture
@@ -112,6 +116,23 @@ def test_builds_differ_in_partitions_and_copies(tuned: Tuned) -> None:
     assert {one.rescored for one in tuned.measured} == {1.2, 2.0}
 
 
+def test_small_catalogue_is_searched_by_its_vectors(
+    vectors: np.ndarray, queries: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "FLAT_UP_TO", ITEMS)
+
+    tuned = tune("partitioned", vectors, queries, Promise(recall=0.9, k=K))
+
+    assert isinstance(tuned.index, PartitionedFlat)
+    assert {(one.partitions, one.setting, one.rescored) for one in tuned.measured} == {
+        (40, "40 partitions of vectors", 1.0),
+        (80, "80 partitions of vectors", 1.0),
+    }
+    assert tuned.chosen.reach is not None
+    for times in (1, 2, 4, 10, 16):
+        assert plain_recall(tuned.index, vectors, queries, times * K) >= 0.9 - 0.01, times
+
+
 def test_longer_lists_are_as_good_as_the_one_that_was_promised(
     tuned: Tuned, vectors: np.ndarray, queries: np.ndarray
 ) -> None:
@@ -183,8 +204,7 @@ def test_progress_is_told_before_each_build(vectors: np.ndarray, queries: np.nda
 
     tune("partitioned", vectors, queries, Promise(recall=0.1, k=K), lambda *one: told.append(one))
 
-    assert [one[1:] for one in told] == [(0, 3), (1, 3), (2, 3)]
-    assert told[0][0] == "40 partitions, items in 1"
+    assert told == [("40 partitions of vectors", 0, 2), ("80 partitions of vectors", 1, 2)]
 
 
 @pytest.mark.usefixtures("timed")

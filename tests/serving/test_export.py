@@ -11,6 +11,7 @@ from tfrec.retrieval.brute_force import BruteForce
 from tfrec.retrieval.filters import ItemFilter
 from tfrec.retrieval.index import Index
 from tfrec.retrieval.partitioned import Partitioned
+from tfrec.retrieval.partitioned_flat import PartitionedFlat
 from tfrec.retrieval.saving import save_index
 from tfrec.retrieval.scann_index import Scann
 from tfrec.serving.export import export_bundle, write_warmup
@@ -65,7 +66,7 @@ def save_model(path: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=[BruteForce, Partitioned, Scann])
+@pytest.fixture(scope="module", params=[BruteForce, Partitioned, PartitionedFlat, Scann])
 def filtered_bundle(
     vectors: np.ndarray, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:

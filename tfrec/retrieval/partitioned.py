@@ -1,39 +1,29 @@
 """Approximate search in stock TensorFlow ops."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from tfrec.retrieval.clustering import nearest, second_nearest, train_centroids
+from tfrec.retrieval.clustering import second_nearest
 from tfrec.retrieval.index import NO_ITEM, best
-from tfrec.retrieval.probing import ProbingIndex
-from tfrec.retrieval.vector_index import check_vectors
+from tfrec.retrieval.inverted_file import InvertedFile, held
 
 _CHUNK = 16
 _LEVELS = 127
-_ANY = float(np.finfo(np.float32).max)
 
 
-class Partitioned(ProbingIndex):
+class Partitioned(InvertedFile):
     """An inverted file: partitions, int8 scores within the nearest ones, exact scores for the best.
 
         score(query, item) ~ query . centre + query . (step * code)
 
     where `code` is the way from the centre of the item's partition to the item, in int8 steps of a
     length for each dimension. Items of a partition lie side by side in chunks, so that a search
-    copies long stretches of memory. Partitions far behind a query's nearest one can be left out:
-    many queries have few near ones. It runs wherever TensorFlow does.
-
-    Attributes:
-      partitions: how many there are.
-      copies: how many of them hold an item.
+    copies long stretches of memory. It runs wherever TensorFlow does.
 
     Source: Jegou, Douze and Schmid, Product Quantization for Nearest Neighbor Search, IEEE TPAMI
-    2011, for the inverted file of residuals; `second_nearest` for the second partition; Chen et
-    al., SPANN: Highly-efficient Billion-scale Approximate Nearest Neighbor Search, NeurIPS 2021,
-    for leaving partitions out by query.
+    2011, for the inverted file of residuals; `second_nearest` for the second partition.
     """
 
     def __init__(
@@ -50,17 +40,11 @@ class Partitioned(ProbingIndex):
         Raises:
           UserError: if there is no item, or a vector is not finite.
         """
-        check_vectors(embeddings)
-        items = len(embeddings)
-        super().__init__(items, min(partitions or round(2 * math.sqrt(items)), items))
-        self._reaches = tf.Variable([_ANY], shape=[None], trainable=False)
-        self.copies = copies if self.partitions > 1 else 1
-        centroids = train_centroids(embeddings, self.partitions, seed)
-        owners = [nearest(embeddings, centroids)]
+        super().__init__(embeddings, partitions, copies, seed)
+        centroids, owners = self._centroids.numpy(), [self._owners.numpy()]
         if self.copies == 2:
             owners.append(second_nearest(embeddings, centroids, owners[0]))
-        self._embeddings, self._owners = _held(embeddings), _held(owners[0].astype(np.int32))
-        self._centroids = _held(centroids)
+        self._embeddings = held(embeddings)
         self._lay_out(embeddings, centroids, np.stack(owners))
 
     def _lay_out(self, embeddings: np.ndarray, centroids: np.ndarray, owners: np.ndarray) -> None:
@@ -77,54 +61,20 @@ class Partitioned(ProbingIndex):
         laid_out[places] = codes
         item_rows = np.full(len(laid_out), NO_ITEM, np.int32)
         item_rows[places] = rows
-        self._steps = _held(steps)
-        self._codes = _held(laid_out.reshape(len(laid_out) // _CHUNK, -1))
-        self._rows = _held(item_rows.reshape(-1, _CHUNK))
-        self._first, self._chunks = _held(first.astype(np.int32)), _held(chunks.astype(np.int32))
-        self._sizes = _held(sizes.astype(np.int32))
-        self._chunk_owners = _held(np.repeat(np.arange(self.partitions, dtype=np.int32), chunks))
-
-    def probe(self, numbers: Sequence[tuple[int, int]], rescored: float) -> None:
-        """See `ProbingIndex.probe`; nothing is left out until `prune`."""
-        super().probe(numbers, rescored)
-        self.prune([_ANY] * len(numbers))
-
-    def prune(self, reaches: Sequence[float]) -> None:
-        """Says how far behind the nearest partition others are searched at all.
-
-        Args:
-          reaches: for each length given to `probe`, by how much the score of a partition's centre
-            may be below the best one's, in standard deviations of all centres' scores. Partitions
-            that a list needs to be full are searched all the same.
-        """
-        self._reaches.assign(reaches)
+        self._steps = held(steps)
+        self._codes = held(laid_out.reshape(len(laid_out) // _CHUNK, -1))
+        self._rows = held(item_rows.reshape(-1, _CHUNK))
+        self._first, self._chunks = held(first.astype(np.int32)), held(chunks.astype(np.int32))
+        self._sizes = held(sizes.astype(np.int32))
+        self._chunk_owners = held(np.repeat(np.arange(self.partitions, dtype=np.int32), chunks))
 
     def _nearest(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        bases = tf.matmul(queries, self._centroids, transpose_b=True)
-        scores, partitions = tf.math.top_k(bases, self._partitions_for(k))
-        reach = self._for_length(self._reaches, k) * tf.math.reduce_std(bases, 1, keepdims=True)
-        before = tf.cumsum(tf.gather(self._sizes, partitions), 1, exclusive=True)
-        filling = before < self._rescored_for(k) * self.copies
-        near = filling | (scores >= scores[:, :1] - reach)
+        bases, partitions, near = self._near(queries, self._sizes, k)
         numbers = tf.math.count_nonzero(near, 1, dtype=tf.int32)
         return _each(
             lambda one: self._search(one[0], one[1], one[2][: one[3]], k),
             (queries, bases, partitions, numbers),
         )
-
-    def _nearest_of(
-        self, query: tf.Tensor, allowed: tf.Tensor, left: tf.Tensor, k: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Searches partitions until they hold as many allowed items as a search holds items."""
-        there = tf.math.unsorted_segment_sum(
-            tf.cast(allowed, tf.int32), self._owners, self.partitions
-        )
-        bases = tf.linalg.matvec(self._centroids, query)
-        _, partitions = tf.math.top_k(tf.where(there > 0, bases, -np.inf), self.partitions)
-        before = tf.cumsum(tf.gather(there, partitions), exclusive=True)
-        wanted = self._partitions_for(k) * -(-self.items // self.partitions)
-        number = tf.math.count_nonzero(before < tf.minimum(wanted, left), dtype=tf.int32)
-        return self._search(query, bases, partitions[:number], k, allowed)
 
     def _scores(self, queries: tf.Tensor) -> tf.Tensor:
         return tf.matmul(queries, self._embeddings, transpose_b=True)
@@ -141,18 +91,7 @@ class Partitioned(ProbingIndex):
         k: tf.Tensor,
         allowed: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Finds the best allowed items of some partitions for one query.
-
-        Args:
-          query: `[dim]`.
-          bases: `[partitions]`, the scores of all centres.
-          partitions: `[n]`, those to search.
-          k: how many items are wanted.
-          allowed: `[items]` bool; by default all are.
-
-        Returns:
-          As `_nearest`, of the one query: `[k]` and `[k]`.
-        """
+        """See `InvertedFile`; scores in int8 first, and the best of them exactly."""
         first, count = tf.gather(self._first, partitions), tf.gather(self._chunks, partitions)
         chunks = tf.ragged.range(first, first + count).values
         codes = tf.cast(tf.gather(self._codes, chunks), tf.float32)
@@ -205,7 +144,3 @@ def _quantised(
     ways = embeddings[rows] - centroids[owners]
     steps = np.maximum(np.abs(ways).max(0), np.finfo(np.float32).tiny) / _LEVELS
     return steps.astype(np.float32), np.rint(ways / steps).astype(np.int8)
-
-
-def _held(values: np.ndarray) -> tf.Variable:
-    return tf.Variable(values, trainable=False)

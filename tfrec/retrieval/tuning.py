@@ -12,6 +12,7 @@ from tfrec.errors import UserError
 from tfrec.retrieval.brute_force import BruteForce
 from tfrec.retrieval.config import IndexConfig, Kind, Promise
 from tfrec.retrieval.index import Index
+from tfrec.retrieval.inverted_file import InvertedFile
 from tfrec.retrieval.measure import (
     Search,
     first_items,
@@ -21,10 +22,14 @@ from tfrec.retrieval.measure import (
     traced,
 )
 from tfrec.retrieval.partitioned import Partitioned
+from tfrec.retrieval.partitioned_flat import PartitionedFlat
 from tfrec.retrieval.probing import ProbingIndex
 from tfrec.retrieval.scann_index import SMALLEST_PARTITIONED, Scann
 
 _RESCORED: dict[Kind, tuple[float, ...]] = {"partitioned": (1.2, 2.0), "scann": (2.0, 4.0, 8.0)}
+FLAT_UP_TO = 2**18
+"""Items up to which partitions hold vectors, not codes: measured, 64 floats each."""
+
 _FEWEST_SHARE = 0.002
 _FACTOR = 1.4
 _LEAST_GAIN, _LEAST_SHARE = 0.002, 0.05
@@ -47,7 +52,7 @@ class Measurement(NamedTuple):
       recall: share of the exact first `k` items found.
       milliseconds: median time of a search for one query.
       megabytes: memory that it takes.
-      reach: how far behind the nearest partition others are searched, as `Partitioned.prune` says;
+      reach: how far behind the nearest partition others are searched, as `InvertedFile.prune` says;
         none where all of `probed` are.
     """
 
@@ -95,9 +100,9 @@ def tune(
     """Builds indexes of one kind and finds the fastest setting that keeps a promise.
 
     Of each index the fewest partitions are sought that reach the recall, for several numbers of
-    items scored exactly. `Partitioned` takes a quarter more, and leaves out what is farthest behind
-    instead. Both are then sought for longer lists too, up to 16 times `promise.k`, which filters
-    make necessary.
+    items scored exactly. An `InvertedFile` takes a quarter more, and leaves out what is farthest
+    behind instead. Both are then sought for longer lists too, up to 16 times `promise.k`, which
+    filters make necessary.
 
     Args:
       kind: of the index.
@@ -143,7 +148,11 @@ def pareto_front(measured: Sequence[Measurement]) -> list[Measurement]:
 def _builds(kind: Kind, embeddings: np.ndarray) -> Iterator[tuple[str, Callable[[], ProbingIndex]]]:
     """Ways to build an index: a name for people, and what builds it."""
     some, many = (max(1, round(times * math.sqrt(len(embeddings)))) for times in (2, 4))
-    if kind == "partitioned":
+    if kind == "partitioned" and len(embeddings) <= FLAT_UP_TO:
+        for partitions in (some, many):
+            build = functools.partial(PartitionedFlat, embeddings, partitions)
+            yield f"{partitions:,} partitions of vectors", build
+    elif kind == "partitioned":
         for partitions, copies in ((some, 1), (many, 1), (many, 2)):
             build = functools.partial(Partitioned, embeddings, partitions, copies)
             yield f"{partitions:,} partitions, items in {copies}", build
@@ -197,13 +206,13 @@ def _tried(
     """Measures an index with more partitions until it keeps the recall, then with fewer again."""
     search = traced(index, asked.queries.shape[1])
     measure = functools.partial(asked.measure, index, search, kind, setting, k)
-    for rescored in _RESCORED[kind]:
+    for rescored in (1.0,) if isinstance(index, PartitionedFlat) else _RESCORED[kind]:
         fails, before = 0, -math.inf
         for probed in _numbers(index.partitions, index.fewest(k)):
             index.probe([(k, probed)], rescored)
             one = measure(probed, rescored)
             yield one
-            if one.recall >= recall and isinstance(index, Partitioned):
+            if one.recall >= recall and isinstance(index, InvertedFile):
                 probed = _with_spare(index, probed)
                 reach = _set_reach(index, search, asked, k, probed, rescored, recall)
                 yield measure(probed, rescored, reach)
@@ -234,12 +243,12 @@ def _fewer(
         fails, most = (fails, middle) if one.recall >= recall else (middle, most)
 
 
-def _with_spare(index: Partitioned, probed: int) -> int:
+def _with_spare(index: InvertedFile, probed: int) -> int:
     return min(index.partitions, math.ceil(probed * _SPARE))
 
 
 def _set_reach(
-    index: Partitioned,
+    index: InvertedFile,
     search: Search,
     asked: _Asked,
     k: int,
@@ -313,10 +322,10 @@ def _set_lengths(
             index.probe([(length, probed)], chosen.rescored)
             if some.recall(search, length) >= recall:
                 break
-        if isinstance(index, Partitioned) and chosen.reach is not None:
+        if isinstance(index, InvertedFile) and chosen.reach is not None:
             probed = _with_spare(index, probed)
             reaches.append(_set_reach(index, search, some, length, probed, chosen.rescored, recall))
         numbers.append((length, probed))
     index.probe(numbers, chosen.rescored)
-    if isinstance(index, Partitioned) and chosen.reach is not None:
+    if isinstance(index, InvertedFile) and chosen.reach is not None:
         index.prune(reaches)

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrec.errors import UserError
+from tfrec.retrieval.partitioned_flat import PartitionedFlat
+
+K = 20
+
+
+def vectors_of(items: int, dim: int = 6) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(items, dim)).astype(np.float32)
+
+
+def search(index: PartitionedFlat, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    ids, scores = tf.function(index.search)(queries, k)
+    return ids.numpy(), scores.numpy()
+
+
+@pytest.mark.parametrize(
+    ("items", "dim", "partitions"), [(1, 3, 1), (2, 3, 2), (17, 1, 50), (500, 6, 1), (500, 6, 40)]
+)
+def test_all_partitions_together_find_what_exact_search_finds(
+    items: int, dim: int, partitions: int
+) -> None:
+    vectors, queries = vectors_of(items, dim), vectors_of(9, dim)
+    index = PartitionedFlat(vectors, partitions)
+
+    ids, scores = search(index, queries, min(items, K))
+
+    order = np.argsort(-queries @ vectors.T, axis=1)[:, :K]
+    assert index.partitions <= items
+    assert ids.tolist() == order.tolist()
+    expected = np.take_along_axis(queries @ vectors.T, order, axis=1)
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [0, 1, 63, 64, 65, 200])
+def test_a_query_finds_the_same_among_any_number_of_others(
+    partitioned_flat: PartitionedFlat, near_items: np.ndarray, batch: int
+) -> None:
+    partitioned_flat.probe([(K, 6)], rescored=1)
+    partitioned_flat.prune([0.5])
+    queries = np.tile(near_items, (2, 1))[:batch]
+
+    ids, scores = search(partitioned_flat, queries, K)
+
+    assert ids.shape == scores.shape == (batch, K)
+    for query in range(0, batch, 13):
+        alone, alone_scores = search(partitioned_flat, queries[[query]], K)
+        assert ids[query].tolist() == alone[0].tolist()
+        np.testing.assert_allclose(scores[query], alone_scores[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("reach", [0.2, 0.6])
+def test_partitions_out_of_reach_of_a_query_are_left_out(reach: float) -> None:
+    vectors, queries = vectors_of(3000), vectors_of(3000)[:40]
+    index = PartitionedFlat(vectors, partitions=30)
+    index.probe([(K, 12)], rescored=1)
+    centroids = index._centroids.numpy()
+    owners = np.square(vectors[:, np.newaxis] - centroids).sum(-1).argmin(1)
+
+    index.prune([reach])
+    ids, _ = search(index, queries, K)
+
+    numbers = set()
+    for row, query in zip(ids, queries, strict=True):
+        scores = centroids @ query
+        near = np.argsort(-scores)[:12]
+        inside = np.flatnonzero(
+            np.isin(owners, near[scores[near] >= scores.max() - reach * scores.std()])
+        )
+        numbers.add(len(inside))
+        if len(inside) > K:
+            assert row.tolist() == inside[np.argsort(-vectors[inside] @ query)][:K].tolist()
+    assert len(numbers) > 10
+
+
+def test_list_is_full_however_short_the_reach(
+    partitioned_flat: PartitionedFlat, near_items: np.ndarray
+) -> None:
+    partitioned_flat.probe([(K, 9), (500, 60)], rescored=1)
+    partitioned_flat.prune([0.0, 0.0])
+
+    for k in (K, 500):
+        ids, _ = search(partitioned_flat, near_items, k)
+        assert ids.min() >= 0
+
+
+def test_vectors_are_those_of_the_rows() -> None:
+    vectors = vectors_of(300)
+    index = PartitionedFlat(vectors)
+    rows = np.array([299, 0, 7, 7])
+
+    assert (index.vectors_of(tf.constant(rows)).numpy() == vectors[rows]).all()
+
+
+def test_vectors_that_are_no_numbers_are_refused() -> None:
+    vectors = vectors_of(30)
+    vectors[7, 2] = np.nan
+
+    with pytest.raises(UserError, match="1 item vectors are not finite, the first in row 7"):
+        PartitionedFlat(vectors)
