@@ -101,6 +101,10 @@ def test_submit_with_a_schedule_says_when(config: Path, api: KubeflowApi) -> Non
             ],
             "pipeline.tfjob.namespace: 'default': claim shop is in 'shop'",
         ),
+        (
+            ["compile", "--pipeline.training_on", "tf_config"],
+            "pipeline.training_on: tf_config: Trainer's pod would be in no cluster; take tfjob",
+        ),
         (["submit"], "pipeline.kubeflow.host: missing"),
         (["submit", "--schedule", "0 3 * * x"], "schedule '0 3 * * x': day of week 'x'"),
     ],
@@ -111,6 +115,7 @@ def test_submit_with_a_schedule_says_when(config: Path, api: KubeflowApi) -> Non
         "lost training",
         "other claim",
         "other namespace",
+        "no cluster",
         "no host",
         "cron",
     ],

@@ -4,7 +4,7 @@ import pytest
 
 from tfrec.config import validate
 from tfrec.deploy.pipeline_config import PipelineConfig
-from tfrec.deploy.submitters import check_runs_all, make_submitter
+from tfrec.deploy.submitters import check_runs_all, make_leading_submitter, make_submitter
 from tfrec.deploy.tfjob_submitter import TFJobSubmitter
 from tfrec.errors import UserError
 from tfrec.training.cluster import run_cluster
@@ -38,6 +38,21 @@ def test_training_runs_in_the_cluster_that_the_environment_describes(
 
     assert isinstance(submitter, ExistingCluster)
     assert submitter.name == "chief-0"
+
+
+def test_only_the_leader_of_a_cluster_goes_on_with_the_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster, config = {"chief": ["a:1"], "ps": ["b:1"]}, pipeline(training_on="tf_config")
+
+    def make(kind: str) -> object:
+        place = {"cluster": cluster, "task": {"type": kind, "index": 0}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(place))
+        return make_leading_submitter(config, "shop")
+
+    assert isinstance(make("chief"), ExistingCluster)
+    with pytest.raises(UserError, match=r"^TF_CONFIG: ps-0 does not lead .* by `tfrec pipeline jo"):
+        make("ps")
 
 
 def test_a_job_that_is_not_described_is_asked_for() -> None:

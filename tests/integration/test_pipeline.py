@@ -2,7 +2,10 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from films import make_films
+from jobs import wait_until
 from records import read_example_files
 
 from tfrec.cli import overrides
@@ -20,6 +24,7 @@ from tfrec.stages.artifact import Artifact
 from tfrec.stages.experiment import Experiment
 from tfrec.stages.recommender import Recommender
 from tfrec.stages.served_figures import newest_figures
+from tfrec.training.cluster import _free_ports
 
 IMPOSSIBLE = "[{metric: recall@10, over: 1.5}]"
 
@@ -140,3 +145,64 @@ def test_it_makes_the_model_that_running_the_stages_makes(films: Films) -> None:
     measured = films.artifact("ModelEvaluator", "evaluation").manifest.summary["metrics"]
     for ranker, metrics in experiment.evaluation.manifest.summary["metrics"].items():
         assert measured[ranker]["all"] == pytest.approx(metrics["all"], abs=1e-3)
+
+
+class Helpers:
+    """The tasks of a cluster that join the pipeline, each a command of its own."""
+
+    def __init__(self, films: Films, *changes: str) -> None:
+        kinds = ("chief", "worker", "ps")
+        ports = zip(kinds, _free_ports(len(kinds)), strict=True)
+        self._cluster = {kind: [f"127.0.0.1:{port}"] for kind, port in ports}
+        join = ("-m", "tfrec.cli.main", "pipeline", "join", "films.yaml")
+        self._command = [sys.executable, *join, *films.small, *changes]
+        self.started: list[subprocess.Popen[str]] = []
+
+    def place(self, kind: str) -> str:
+        return json.dumps({"cluster": self._cluster, "task": {"type": kind, "index": 0}})
+
+    def start(self, kind: str) -> subprocess.Popen[str]:
+        environment, pipe = {**os.environ, "TF_CONFIG": self.place(kind)}, subprocess.PIPE
+        command = subprocess.Popen(
+            self._command, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True
+        )
+        self.started.append(command)
+        return command
+
+
+def test_tasks_that_join_train_its_model_though_a_server_is_lost(
+    films: Films, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = "{strategy: parameter_server, workers: 1, parameter_servers: 1"
+    changes = ["--pipeline.training_on", "tf_config"]
+    changes += ["--training", f"{cluster}, batch_size: 256, epochs: 8}}"]
+    helpers = Helpers(films, *changes)
+    monkeypatch.setenv("TF_CONFIG", helpers.place("chief"))
+    worker, lost = helpers.start("worker"), helpers.start("ps")
+
+    def lose_the_server() -> subprocess.Popen[str]:
+        models = films.folder / "pipeline" / "films" / "Trainer" / "model"
+        wait_until(lambda: [*models.glob(".unfin*/training_log.jsonl")], "an epoch is done")
+        lost.kill()
+        return helpers.start("ps")
+
+    try:
+        with ThreadPoolExecutor(1) as threads:
+            replaced = threads.submit(lose_the_server)
+            done = run(films.small, *changes)
+        said = {one: one.communicate(timeout=60)[0] for one in (worker, replaced.result())}
+    finally:
+        for one in helpers.started:
+            one.kill()
+
+    assert done.exit_code == 0, done.output
+    assert states(done)["ExampleWriter"] == "from cache"
+    trained = films.artifact("Trainer", "model")
+    assert [epoch["epoch"] for epoch in trained.manifest.summary["epochs"]] == [*range(1, 9)]
+    assert {log.name for log in (trained.path / "logs").iterdir()} == {
+        *("chief-0.log", "worker-0.log", "ps-0.log")
+    }
+    assert newest_figures(films.folder / "serving" / "films")["all"]["recall@10"] > 0.02
+    for one, text in said.items():
+        assert one.returncode == 0, text
+        assert text.splitlines()[-1] == f"join: {trained.path}"

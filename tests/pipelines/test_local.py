@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from tfrec.errors import UserError
 from tfrec.pipelines import local
 from tfrec.stages.experiment import ExperimentConfig
 from tfrec.stages.reporter import Reporter
+from tfrec.training.config import TrainingConfig
+from tfrec.training.heartbeat import HEARTBEAT, Heartbeat
 
 Run = Callable[..., dict[str, bool]]
 
@@ -84,6 +87,51 @@ def test_artefacts_of_this_machine_are_in_a_directory(config: ExperimentConfig) 
 
     with pytest.raises(UserError, match=r"^pipeline\.root: gs://bucket/runs: this machine keeps"):
         local.run(config.model_copy(update={"pipeline": far}))
+
+
+@pytest.fixture
+def in_cluster(config: ExperimentConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs two components as a task of a cluster that is to train."""
+
+    def call(kind: str, servers: int = 1) -> dict[str, bool]:
+        cluster = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["d:1"] * servers}
+        place = {"cluster": cluster, "task": {"type": kind, "index": 0}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(place))
+        (tmp_path / "orders").touch()
+        monkeypatch.setattr(local, "build", lambda _: two_components(tmp_path))
+        changes = {"root": str(tmp_path / "found"), "training_on": "tf_config"}
+        training = TrainingConfig(workers=2, parameter_servers=1)
+        pipeline = config.pipeline.model_copy(update=changes)
+        changed = config.model_copy(update={"pipeline": pipeline, "training": training})
+        return {made.name: made.cached for made in local.run(changed)}
+
+    return call
+
+
+def test_those_that_join_learn_that_a_run_has_come_to_its_end(
+    in_cluster: Run, config: ExperimentConfig, tmp_path: Path
+) -> None:
+    heartbeat = Heartbeat(tmp_path / "found" / config.name / HEARTBEAT)
+
+    assert in_cluster("chief") == {"Maker": False, "Breaker": False}
+
+    assert heartbeat.has_ended
+
+
+@pytest.mark.parametrize(
+    ("kind", "servers", "message"),
+    [
+        ("worker", 1, r"^TF_CONFIG: worker-0 does not lead its cluster; it helps"),
+        ("chief", 2, r"^TF_CONFIG: its cluster has 1 chief, 2 worker, 2 ps, while"),
+    ],
+)
+def test_a_cluster_that_cannot_train_is_refused_before_anything_runs(
+    in_cluster: Run, kind: str, servers: int, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        in_cluster(kind, servers)
+
+    assert not (tmp_path / "root").exists()
 
 
 def test_what_a_failed_execution_left_is_removed_by_the_next(run: Run, tmp_path: Path) -> None:

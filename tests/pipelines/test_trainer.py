@@ -13,7 +13,6 @@ from tfrec.errors import UserError
 from tfrec.pipelines.artifacts import PreparedData
 from tfrec.pipelines.components import trainer
 from tfrec.pipelines.parameters import to_parameter
-from tfrec.pipelines.pipeline import build
 from tfrec.stages.experiment import ExperimentConfig
 from tfrec.stages.train import TrainedModel
 from tfrec.training.checkpoints import latest, saved_steps
@@ -68,7 +67,7 @@ def test_another_execution_goes_on_behind_the_checkpoint_of_one_that_failed(
         train(TrainingJob.read(file.parent), lambda progress: told.append(progress.step))
 
     submitters = iter((fail_half_way, go_on))
-    monkeypatch.setattr(trainer, "make_submitter", lambda *_: next(submitters))
+    monkeypatch.setattr(trainer, "make_leading_submitter", lambda *_: next(submitters))
 
     with pytest.raises(UserError, match="the machine went away"):
         execute(5)
@@ -79,10 +78,3 @@ def test_another_execution_goes_on_behind_the_checkpoint_of_one_that_failed(
     assert [epoch["epoch"] for epoch in model.manifest.summary["epochs"]] == [1, 2]
     left = {path.name for path in (tmp_path / "Trainer" / "model").iterdir()}
     assert left == {"5", "6"}
-
-
-def test_a_cluster_whose_every_task_has_to_be_asked_is_refused(shop: Shop) -> None:
-    content = {**shop.config(), "pipeline": {"training_on": "tf_config"}}
-
-    with pytest.raises(UserError, match=r"^pipeline.training_on: tf_config has every task run"):
-        build(validate(ExperimentConfig, content))

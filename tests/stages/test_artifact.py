@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tfrec.errors import UserError
-from tfrec.stages.artifact import Artifact, is_made, produce, unfinished
+from tfrec.stages.artifact import Artifact, is_made, made_of, produce, unfinished
 
 Make = Callable[[Path], dict[str, Any]]
 
@@ -251,3 +251,17 @@ def test_it_can_be_told_where_an_artefact_is_made_and_whether_it_is(target: Path
     assert (before, is_made(*same)) == (False, True)
     assert made_in == [unfinished(*same)]
     assert not is_made("bake", {"degrees": 220}, {"flour": "1"}, target)
+
+
+def test_what_became_of_an_unfinished_directory_is_found_under_its_number(target: Path) -> None:
+    work = target.with_name("unfinished")
+    identity = ("bake", {"degrees": 200}, {"flour": "1"})
+    partial = unfinished(*identity, work)
+    with pytest.raises(RuntimeError):
+        produce(*identity, target, break_off, resumable=True, work=work)
+    assert made_of(partial) is None
+
+    produce("bake", {"degrees": 180}, {"flour": "1"}, target.with_name("5"), lambda _: {})
+    produce(*identity, target.with_name("6"), resume, resumable=True, work=work)
+
+    assert made_of(partial) == target.with_name("6")

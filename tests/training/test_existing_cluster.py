@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tfrec.errors import UserError
-from tfrec.training import backoff, existing_cluster
+from tfrec.training import backoff, existing_cluster, heartbeat
 from tfrec.training.config import TrainingConfig
 from tfrec.training.existing_cluster import ExistingCluster
 from tfrec.training.progress import Progress
@@ -41,7 +41,7 @@ CONFIG = TrainingConfig(workers=1, parameter_servers=1, restarts=1, worker_timeo
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "_FIRST_SECONDS", 0.05)
-    monkeypatch.setattr(existing_cluster, "_BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(heartbeat, "_BEAT_SECONDS", 0.02)
     monkeypatch.setattr(
         existing_cluster, "task_command", lambda job: [sys.executable, "-c", PROGRAM, str(job)]
     )

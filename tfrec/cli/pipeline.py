@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tfrec.cli import overrides
+from tfrec.cli.pipeline_join import join
 from tfrec.cli.pipeline_kubeflow import compile_, submit
 from tfrec.cli.pipeline_metadata import lineage, runs, show
 from tfrec.cli.reporter import ConsoleReporter
@@ -29,7 +30,7 @@ def pipeline() -> None:
     """Run the stages as a TFX pipeline, here or on Kubeflow."""
 
 
-for command in (compile_, submit, runs, show, lineage):
+for command in (join, compile_, submit, runs, show, lineage):
     pipeline.add_command(command)
 
 

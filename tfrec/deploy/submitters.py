@@ -30,8 +30,27 @@ def make_submitter(config: PipelineConfig, experiment: str) -> Submitter:
     return run_cluster
 
 
+def make_leading_submitter(config: PipelineConfig, experiment: str) -> Submitter:
+    """Makes the submitter of a process that goes on with the model, as a pipeline does.
+
+    Args:
+      config: the `pipeline` section.
+      experiment: name of the experiment.
+
+    Raises:
+      UserError: as `make_submitter` does, and if this process only helps in its cluster.
+    """
+    submitter = make_submitter(config, experiment)
+    if isinstance(submitter, ExistingCluster) and not submitter.leads:
+        raise UserError(
+            f"TF_CONFIG: {submitter.name} does not lead its cluster; it helps the task that does "
+            "by `tfrec pipeline join CONFIG`"
+        )
+    return submitter
+
+
 def check_runs_all(config: PipelineConfig) -> None:
-    """Checks that one process can run all stages, training among them.
+    """Checks that one process can run all stages, without one that joins it in training.
 
     Args:
       config: the `pipeline` section.
@@ -42,5 +61,6 @@ def check_runs_all(config: PipelineConfig) -> None:
     if config.training_on == "tf_config":
         raise UserError(
             f"pipeline.training_on: {config.training_on} has every task run `tfrec train CONFIG`, "
-            "and none the other stages beside; run each by its own command"
+            "and none the other stages beside; run each by its own command, or all by "
+            "`tfrec pipeline run CONFIG`, which the others join"
         )

@@ -3,6 +3,7 @@
 import datetime
 import shutil
 import time
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,12 +23,15 @@ from tfx.proto.orchestration.executable_spec_pb2 import (
     PythonClassExecutableSpec,
 )
 
+from tfrec.deploy.submitters import make_leading_submitter
 from tfrec.errors import UserError
+from tfrec.pipelines.joining import joinable
 from tfrec.pipelines.pipeline import build
 from tfrec.pipelines.reporting import reporter, reporting_to
 from tfrec.stages.artifact import left_unfinished
 from tfrec.stages.experiment import ExperimentConfig
 from tfrec.stages.reporter import Reporter
+from tfrec.training.existing_cluster import ExistingCluster
 
 
 class ComponentRun(NamedTuple):
@@ -58,7 +62,8 @@ def run(config: ExperimentConfig, listener: Reporter | None = None) -> list[Comp
       The components in their order.
 
     Raises:
-      UserError: what a component says of the config or the data, or that the model is not blessed.
+      UserError: what a component says of the config or the data, that the model is not blessed, or
+        that this process does not lead the cluster that is to train.
     """
     if "://" in config.pipeline.root:
         raise UserError(
@@ -67,9 +72,19 @@ def run(config: ExperimentConfig, listener: Reporter | None = None) -> list[Comp
         )
     logging.set_verbosity(logging.FATAL)  # what goes wrong is raised
     runner = _Runner()
-    with reporting_to(listener or Reporter()):
+    with _open_to_helpers(config), reporting_to(listener or Reporter()):
         runner.run(build(config))
     return runner.made
+
+
+def _open_to_helpers(config: ExperimentConfig) -> AbstractContextManager[None]:
+    """Lets the other tasks of a cluster join, where training is to run in one."""
+    if config.pipeline.training_on != "tf_config":
+        return nullcontext()
+    leader = make_leading_submitter(config.pipeline, config.name)
+    assert isinstance(leader, ExistingCluster)
+    leader.check(config.training)
+    return joinable(Path(config.pipeline.root_of(config.name)).resolve())
 
 
 class _Runner(LocalDagRunner):

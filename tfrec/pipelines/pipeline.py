@@ -16,7 +16,6 @@ from tfx.types.channel import BaseChannel
 from tfrec.data.engine import BeamConfig, beam_flags
 from tfrec.data.prepared import TEST, TRAIN
 from tfrec.data.preprocessing import preprocessing_digest
-from tfrec.deploy.submitters import check_runs_all
 from tfrec.errors import UserError
 from tfrec.evaluation.config import Protocol
 from tfrec.models.template import load_template, source_digest
@@ -60,9 +59,8 @@ def build(config: ExperimentConfig, local: bool = True) -> Pipeline:
 
     Raises:
       UserError: if a source or the template is missing, a model is to learn on that cannot,
-        nobody knows what the workers of a Beam runner run in, or every task of a cluster trains.
+        or nobody knows what the workers of a Beam runner run in.
     """
-    check_runs_all(config.pipeline)
     if config.pipeline.warm_start:
         _check_warm_start(config)
     root = config.pipeline.root_of(config.name)

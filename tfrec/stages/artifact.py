@@ -166,6 +166,14 @@ def left_unfinished(work: Path) -> list[Path]:
     return [*work.parent.glob(f".{work.name}-{'[0-9a-f]' * 12}")]
 
 
+def made_of(partial: Path) -> Path | None:
+    """The artefact that a directory of `unfinished` has become; none if it was given up."""
+    _, _, beginning = partial.name.rpartition("-")
+    beside = sorted(partial.parent.glob(f"*/{MANIFEST}"), key=lambda file: -file.stat().st_mtime)
+    made = (file.parent for file in beside)
+    return next((one for one in made if (_digest(Artifact(one)) or "").startswith(beginning)), None)
+
+
 def is_made(stage: str, config: Mapping[str, Any], inputs: Mapping[str, str], target: Path) -> bool:
     """Whether the artefact that is there is what `produce` would make of these."""
     _, digest = _identity(stage, config, inputs)

@@ -2,10 +2,9 @@
 
 import json
 import queue
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,15 @@ from tfrec.errors import UserError
 from tfrec.training.backoff import Backoff
 from tfrec.training.cluster import supervise, task_command, task_counts
 from tfrec.training.config import TrainingConfig
+from tfrec.training.heartbeat import HEARTBEAT, Heartbeat, beating
 from tfrec.training.processes import Message, TaskProcess, TaskStatus, stop
 from tfrec.training.progress import Progress
 
 _POLL_SECONDS = 0.5
-_BEAT_SECONDS = 2.0
-_HEARTBEAT = "heartbeat"
+
+
+class LeaderLostError(UserError):
+    """The leader of a cluster has given no sign of life for long."""
 
 
 class ExistingCluster:
@@ -89,30 +91,17 @@ class ExistingCluster:
         own: Mapping[str, Mapping[str, Any]] = {self.name: self._tf_config}
         supervise(config, task_command(job), logs, report, show, own)
 
-    @contextmanager
-    def leading(self, folder: Path) -> Iterator[None]:
+    def leading(self, folder: Path) -> AbstractContextManager[None]:
         """Lets the tasks that help see that the leader is at work, before and after training too.
 
         Args:
           folder: the job's.
         """
-        file, done = folder / _HEARTBEAT, threading.Event()
+        return beating(folder / HEARTBEAT)
 
-        def beat() -> None:
-            while True:
-                with suppress(OSError):  # a disk may be away for a moment
-                    file.write_text(str(time.time_ns()))
-                if done.wait(_BEAT_SECONDS):
-                    return
-
-        thread = threading.Thread(target=beat, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
-            file.unlink(missing_ok=True)
+    def leader_in(self, folder: Path, config: TrainingConfig) -> "Leader":
+        """The leader, as its signs of life in a folder show it."""
+        return Leader(self._leader_address, folder, config.worker_timeout)
 
     def help(
         self,
@@ -132,10 +121,10 @@ class ExistingCluster:
           show: called with this task when it changes.
 
         Raises:
-          UserError: if this task dies more often in a row than `training.restarts` says, or the
-            leader is not there for `training.worker_timeout`.
+          UserError: if this task dies more often in a row than `training.restarts` says.
+          LeaderLostError: if the leader is not there for `training.worker_timeout`.
         """
-        leader = _Leader(self._leader_address, job.with_name(_HEARTBEAT), config.worker_timeout)
+        leader = self.leader_in(job.parent, config)
         while not job.exists() and not has_ended():
             leader.check()
             time.sleep(self._poll_seconds)
@@ -155,7 +144,7 @@ class ExistingCluster:
         self,
         config: TrainingConfig,
         task: TaskProcess,
-        leader: "_Leader",
+        leader: "Leader",
         has_ended: Callable[[], bool],
         show: Callable[[Sequence[TaskStatus]], None],
     ) -> None:
@@ -174,35 +163,31 @@ class ExistingCluster:
             time.sleep(self._poll_seconds)
 
 
-class _Leader:
-    """The leader, as its heartbeat shows it to a task that helps."""
+class Leader:
+    """The leader, as its signs of life show it to a task that helps.
 
-    def __init__(self, address: str, heartbeat: Path, timeout_seconds: float) -> None:
-        self._address, self._heartbeat, self._timeout_seconds = address, heartbeat, timeout_seconds
-        self._last, self._seen = self._read(), time.monotonic()
+    Attributes:
+      heartbeat: its signs of life.
+    """
+
+    def __init__(self, address: str, folder: Path, timeout_seconds: float) -> None:
+        """Begins to listen to the leader at an address, which beats in a folder."""
+        self.heartbeat = Heartbeat(folder / HEARTBEAT)
+        self._address, self._timeout_seconds = address, timeout_seconds
 
     def check(self) -> None:
-        """Looks whether it goes on, by this machine's clock alone.
+        """Looks whether it goes on.
 
         Raises:
-          UserError: if it has not for long.
+          LeaderLostError: if it has not for long.
         """
-        beat = self._read()
-        if beat not in ("", self._last):
-            self._last, self._seen = beat, time.monotonic()
-        elif time.monotonic() - self._seen > self._timeout_seconds:
-            raise UserError(
+        if self.heartbeat.silent_seconds > self._timeout_seconds:
+            raise LeaderLostError(
                 f"training: the leader, {self._address}, gives no sign of life in "
-                f"{self._heartbeat.parent} for {self._timeout_seconds} s "
+                f"{self.heartbeat.file.parent} for {self._timeout_seconds} s "
                 "(training.worker_timeout); see what it ended with, and whether its config and "
                 "directories are the same"
             )
-
-    def _read(self) -> str:
-        try:
-            return self._heartbeat.read_text()
-        except OSError:
-            return ""
 
 
 def _listed(counts: Mapping[str, int]) -> str:

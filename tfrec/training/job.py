@@ -113,8 +113,9 @@ class TrainingJob(Section):
         for name, vocabulary in self.fitted_vocabularies.items():
             link(vocabulary, self.vocabularies / name)
         file = self.output / JOB_FILE
-        file.write_text(self.model_dump_json(indent=2))
-        return file
+        whole = file.with_suffix(".whole")  # tasks of other machines may be waiting for it
+        whole.write_text(self.model_dump_json(indent=2))
+        return whole.replace(file)
 
     def _row_counts(self, names: Sequence[str]) -> dict[str, np.ndarray]:
         if not names:

@@ -8,10 +8,11 @@ from tfx.types.standard_artifacts import HyperParameters, Model
 
 from tfrec.config import read_yaml, validate
 from tfrec.deploy.pipeline_config import PipelineConfig
-from tfrec.deploy.submitters import make_submitter
+from tfrec.deploy.submitters import make_leading_submitter
 from tfrec.features import FeatureSpec
 from tfrec.models.template import ModelConfig
 from tfrec.pipelines.artifacts import PreparedData
+from tfrec.pipelines.joining import UNFINISHED
 from tfrec.pipelines.parameters import from_parameter, section
 from tfrec.pipelines.reporting import reporter
 from tfrec.stages.artifact import Artifact
@@ -52,6 +53,6 @@ def Trainer(
         data,
         output,
         reporter(),
-        submitter=make_submitter(section(submitter, "pipeline", PipelineConfig), name),
-        work=output.with_name("unfinished"),  # the output's own name is the execution's number
+        submitter=make_leading_submitter(section(submitter, "pipeline", PipelineConfig), name),
+        work=output.with_name(UNFINISHED),  # the output's own name is the execution's number
     )

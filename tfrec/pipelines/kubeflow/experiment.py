@@ -61,6 +61,11 @@ def _check_kept(config: ExperimentConfig, volume: Volume | None) -> None:
 
 def _check_trained(config: ExperimentConfig, kubeflow: KubeflowConfig) -> None:
     """Checks that a job's replicas read and write where the component that follows it does."""
+    if config.pipeline.training_on == "tf_config":
+        raise UserError(
+            "pipeline.training_on: tf_config: Trainer's pod would be in no cluster; take tfjob, "
+            "which makes one for each training"
+        )
     job, volume = config.pipeline.tfjob, kubeflow.volume
     if config.pipeline.training_on != "tfjob" or job is None or volume is None:
         return
