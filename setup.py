@@ -29,10 +29,13 @@ setup(
         "tfrec": ["py.typed"],
         "tfrec.data.report": ["page.html", "style.css"],
         "tfrec.evaluation.report": ["page.html"],
+        "tfrec.service.http": ["pages/*"],
+        "tfrec.service.storefront": ["templates/*", "static/*"],
     },
     entry_points={"console_scripts": ["tfrec = tfrec.cli.main:main"]},
     install_requires=[
         "apache-beam>=2.59,<2.60",
+        "cachetools>=5",
         "click>=8.1",
         "google-crc32c>=1.5",
         "grpcio>=1.66,<1.67",
@@ -76,6 +79,7 @@ setup(
         "dev": [
             *kubeflow,
             "hypothesis",
+            "jsonschema",
             "mypy",
             "pytest",
             "pytest-timeout",

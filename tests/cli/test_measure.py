@@ -87,6 +87,16 @@ def test_no_winner_is_shown_where_shoppers_are_missing(config: Path) -> None:
     assert "better" not in output
 
 
+def test_preference_of_shoppers_is_shown(config: Path) -> None:
+    done = run("interleaving", config)
+
+    assert done.exit_code == 0, done.output
+    rows = [line.split() for line in done.output.splitlines() if line.split()[1:2] == ["100"]]
+    assert rows == [["new", "100", "50", "50"], ["old", "100", "10", "10"]]
+    assert "83.3% prefer new, 71.5% .. 91.7%" in done.output
+    assert "verdict: new" in done.output
+
+
 def test_estimates_are_shown_with_what_the_log_cannot_tell(bandit: Path) -> None:
     done = run("off-policy", bandit)
 
@@ -120,6 +130,6 @@ def test_section_that_is_wrong_is_named(config: Path) -> None:
     assert str(done.exception).startswith("order_within: 'soon': not a duration")
 
 
-@pytest.mark.parametrize("command", [[], ["clicks"], ["ab"], ["off-policy"]])
+@pytest.mark.parametrize("command", [[], ["clicks"], ["ab"], ["off-policy"], ["interleaving"]])
 def test_help_has_an_example(command: list[str]) -> None:
     assert "tfrec measure " in run(*command, "--help").output.partition("Example")[2]

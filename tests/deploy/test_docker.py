@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tfrec.cli.gateway import gateway
 from tfrec.cli.overrides import parse
 from tfrec.cli.serve import serve
 from tfrec.config import override
@@ -21,7 +22,8 @@ from tfrec.training.existing_cluster import ExistingCluster
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
-SERVERS, IMAGES = ("serving", "server"), ("serving", "server", "trainer", "pipeline")
+SERVERS = ("serving", "server")
+IMAGES = (*SERVERS, "gateway", "trainer", "pipeline")
 SHARED_STAGES = {"packages", "runtime", "server-code", "trainer-code", "pipeline-code"}
 
 
@@ -98,7 +100,7 @@ def test_extra_packages_are_chosen_when_an_image_is_built(image, extras):
     assert any("$EXTRAS" in text for name, text in stages()[image] if name == "RUN")
 
 
-@pytest.mark.parametrize("image", ["serving", "server", "trainer"])
+@pytest.mark.parametrize("image", ["serving", "server", "gateway", "trainer"])
 def test_what_listens_tells_its_health(image):
     assert last(image, "HEALTHCHECK").endswith('CMD ["healthcheck"]')
     copied = [text for name, text in stages()[image] if name == "COPY"]
@@ -131,13 +133,58 @@ def test_flags_are_those_of_the_server(compose):
 
 
 def test_services_are_built_by_the_recipe(compose):
-    for service in compose["services"].values():
+    built = [service for service in compose["services"].values() if "build" in service]
+    assert {service["build"]["target"] for service in built} == set(IMAGES)
+    for service in built:
         build = service["build"]
         assert (DOCKER / ".." / build["dockerfile"]).is_file()
         assert (DOCKER / build["context"]).resolve() == ROOT
         assert service["image"] == f"tfrec-{build['target']}"
-        assert build["target"] in IMAGES
         assert service["cap_drop"] == ["ALL"]
+
+
+def test_the_service_asks_for_keys_and_tells_its_health(compose):
+    service = compose["services"]["gateway"]
+    command = yaml.safe_load(last("gateway", "ENTRYPOINT")) + service["command"]
+
+    parsed = gateway.make_context("gateway", command[2:]).params
+
+    assert (parsed["host"], parsed["port"]) == ("0.0.0.0", last("gateway", "EXPOSE"))
+    assert parsed["config"] == "${EXPERIMENT:-EXPERIMENT.yaml}"
+    assert list(parse(parsed["values"])) == ["service.http.keys"]
+    assert service["ports"] == ["${HOST:-127.0.0.1}:${GATEWAY_PORT:-8080}:8080"]
+    port, path = [text.partition("=")[2] for text in last("gateway", "ENV").split()]
+    assert (port, path) == (last("gateway", "EXPOSE"), "/healthz")
+
+
+@pytest.mark.parametrize("name", ["prometheus", "alertmanager", "grafana"])
+def test_what_monitors_is_pinned_and_reached_from_its_machine_only(compose, name):
+    service = compose["services"][name]
+
+    assert service["profiles"] == ["monitoring"]
+    assert re.search(r":v?\d+\.\d+\.\d+$", service["image"])
+    assert service["cap_drop"] == ["ALL"]
+    listening = service.get("environment") or dict(
+        flag.removeprefix("--").split("=", 1) for flag in service["command"]
+    )
+    assert "127.0.0.1" in (listening.get("web.listen-address") or listening["GF_SERVER_HTTP_ADDR"])
+    for source, target, *mode in (volume.split(":") for volume in service["volumes"]):
+        assert source in compose["volumes"] or ((DOCKER / source).is_dir() and mode == ["ro"])
+        file = listening.get("config.file", "")
+        if file.startswith(f"{target}/"):
+            assert (DOCKER / source / file.removeprefix(f"{target}/")).is_file()
+
+
+def test_grafana_finds_its_dashboards_where_they_are_mounted(compose):
+    targets = dict(volume.split(":")[:2] for volume in compose["services"]["grafana"]["volumes"])
+    (source,) = [source for source, target in targets.items() if target.endswith("/provisioning")]
+    (file,) = (DOCKER / source / "dashboards").iterdir()
+    (provider,) = yaml.safe_load(file.read_text())["providers"]
+
+    (mounted,) = [
+        source for source, target in targets.items() if target == provider["options"]["path"]
+    ]
+    assert [file.name for file in (DOCKER / mounted).iterdir()] == ["tfrec.json"]
 
 
 @pytest.mark.parametrize("name", ["tfrec", "tensorflow_serving"])

@@ -66,6 +66,25 @@ def test_complete_journey_is_what_it_was() -> None:
     assert pc.sum(read("complete_journey", "promotions")["week"]).as_py() == 569_914_801
 
 
+def test_prices_of_complete_journey_are_medians_of_what_was_paid() -> None:
+    prices = read("complete_journey", "prices")
+
+    assert pc.sum(prices["price"]).as_py() == pytest.approx(268_811.67, abs=0.01)
+    assert pc.min(prices["price"]).as_py() == 0.01
+    assert pc.sum(prices["purchases"]).as_py() == 1_444_512
+
+
+def test_searches_of_complete_journey_are_words_of_what_was_bought() -> None:
+    searches, products = read("complete_journey", "searches"), read("complete_journey", "products")
+
+    row = searches.slice(0, 1).to_pylist()[0]
+    place = products["product_id"].index(row["product_id"]).as_py()
+    product = products.slice(place, 1).to_pylist()[0]
+    groups = f"{product['product_type']} {product['product_category']}".lower()
+    assert all(word in groups for word in row["query"].split())
+    assert pc.sum(searches["product_id"]).as_py() == 856_856_093_695
+
+
 def test_movielens_100k_is_what_it_was() -> None:
     ratings, users, items = (read("movielens_100k", key) for key in ("ratings", "users", "items"))
 

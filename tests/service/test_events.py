@@ -19,9 +19,10 @@ def check(**fields: Any) -> Event | str:
 
 def test_good_event_has_the_fields_that_were_sent() -> None:
     sent = {
-        "type": "impression", "session": "s", "scenario": "home", "position": 3,
-        "propensity": 0.25, "arm": "new", "quantity": 2, "price": 1.5, "rating": 4,
-        "coupon": "c", "context": {"channel": "app", "age": 31, "tags": ["a", "b"]},
+        "type": "impression", "session": "s", "request": "r", "scenario": "home", "position": 3,
+        "propensity": 0.25, "arm": "ranker=new", "team": "ranker=old", "quantity": 2,
+        "price": 1.5, "rating": 4, "coupon": "c",
+        "context": {"channel": "app", "age": 31, "tags": ["a", "b"]},
     }  # fmt: skip
 
     event = check(**sent)

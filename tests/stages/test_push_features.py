@@ -25,6 +25,7 @@ from tfrec.service.shopper_state import PushedState
 from tfrec.service.sqlite_store import SqliteStore
 from tfrec.stages.artifact import Artifact
 from tfrec.stages.clean import clean
+from tfrec.stages.experiment import Experiment
 from tfrec.stages.prepare import prepare
 from tfrec.stages.push_features import Pushed, online_features, push_features
 from tfrec.stages.reporter import Reporter
@@ -236,6 +237,25 @@ def test_command_names_a_store_that_is_none_or_does_not_answer(loop: Loop, tmp_p
         failed = CliRunner().invoke(features, ["push", str(config), "--store", url])
         assert isinstance(failed.exception, UserError), url
         assert str(failed.exception).startswith(problem)
+
+
+def test_whom_the_service_of_the_config_was_asked_to_forget_is_left_out(
+    loop: Loop, tmp_path: Path
+) -> None:
+    config, folder = _write_config(loop, tmp_path), tmp_path / "service"
+    content = yaml.safe_load(config.read_text())
+    content["data"]["clean"]["erased"] = None
+    config.write_text(yaml.safe_dump({**content, "service": {"folder": str(folder)}}))
+    begin_tombstones(folder / "erased")
+    nobody = Experiment.load(config).config.data.clean.erased
+    erase(folder / "erased", "user-3", START + 400 * 86_400)
+
+    done = CliRunner().invoke(features, ["push", str(config)], catch_exceptions=False)
+
+    assert nobody is None
+    assert Experiment.load(config).config.data.clean.erased == folder / "erased"
+    assert "; 1 are erased;" in done.output
+    assert (folder / "features.sqlite").exists()
 
 
 def _write_config(loop: Loop, folder: Path) -> Path:

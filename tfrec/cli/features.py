@@ -113,11 +113,11 @@ def check(config: Path, rows: int, every: bool) -> None:
 @click.option(
     "--store",
     "url",
-    required=True,
     metavar="URL",
-    help="sqlite:///FILE (sqlite:////FILE from the root), or redis://HOST:PORT/DATABASE.",
+    help="sqlite:///FILE (sqlite:////FILE from the root), or redis://HOST:PORT/DATABASE; by default"
+    " the one of the config's service section.",
 )
-def push(config: str, url: str) -> None:
+def push(config: str, url: str | None) -> None:
     """Load a service's feature store with all shoppers of the prepared data.
 
     Histories, counters and profiles are put in the place of those there, but for shoppers of whom
@@ -126,7 +126,7 @@ def push(config: str, url: str) -> None:
 
     \b
     Examples:
-      tfrec features push configs/complete_journey.yaml --store sqlite:///service/features.sqlite
+      tfrec features push configs/complete_journey.yaml
       tfrec features push configs/complete_journey.yaml --store redis://localhost:6379/0
     """
     from tfrec.service.feature_store import StoreError
@@ -137,7 +137,8 @@ def push(config: str, url: str) -> None:
     experiment = Experiment.load(config)
     spec, erased = experiment.config.features, experiment.config.data.clean.erased
     try:
-        store = open_store(url, online_features(experiment.prepared, spec))
+        where = url or experiment.config.service.store_url
+        store = open_store(where, online_features(experiment.prepared, spec))
         with ConsoleReporter() as reporter:
             reporter.stage("push")
             done = push_features(experiment.prepared, spec, store, erased, reporter)

@@ -12,6 +12,7 @@ import tfrec
 from tfrec.cli.data import data
 from tfrec.cli.datasets import datasets
 from tfrec.cli.features import features
+from tfrec.cli.gateway import gateway, gateway_key
 from tfrec.cli.items import items
 from tfrec.cli.loadtest import loadtest
 from tfrec.cli.measure import measure
@@ -43,6 +44,7 @@ def cli() -> None:
 
 for command in (
     *(run, *STAGE_COMMANDS, plan, tune, verify, serve, query, recommend, items, loadtest),
+    *(gateway, gateway_key),
     *(serving_config, data, datasets, features, measure, uplift, pipeline),
 ):
     cli.add_command(command)

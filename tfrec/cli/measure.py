@@ -16,6 +16,7 @@ from tfrec.config import Section
 
 if TYPE_CHECKING:
     from tfrec.evaluation.online.experiment import Readout
+    from tfrec.evaluation.online.interleaving import Preference
     from tfrec.evaluation.online.off_policy_estimate import OffPolicyEstimate
     from tfrec.evaluation.online.ratio import Estimate
 
@@ -84,6 +85,24 @@ def ab(config: Path, values: tuple[str, ...]) -> None:
     _show_readout(read_experiment(read_events(settings), settings))
 
 
+@measure.command(context_settings=overrides.OPEN)
+@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("values", nargs=-1, type=click.UNPROCESSED, metavar="[--NAME VALUE]...")
+def interleaving(config: Path, values: tuple[str, ...]) -> None:
+    """Show which of two rankings shoppers prefer, where both were dealt into one slate.
+
+    \b
+    Example:
+      tfrec measure interleaving configs/service_interleaving.yaml
+    """
+    from tfrec.evaluation.online.config import OnlineConfig
+    from tfrec.evaluation.online.event_log import read_events
+    from tfrec.evaluation.online.interleaving import read_preference
+
+    settings = _load(OnlineConfig, config, values)
+    _show_preference(read_preference(read_events(settings), settings))
+
+
 @measure.command("off-policy", context_settings=overrides.OPEN)
 @click.argument("config", type=click.Path(path_type=Path))
 @click.argument("values", nargs=-1, type=click.UNPROCESSED, metavar="[--NAME VALUE]...")
@@ -135,6 +154,22 @@ def _show_readout(readout: "Readout") -> None:
             "shoppers are seen in which arm; find it before you read the figures"
         )
     _console().print(users)
+    _print(table, remarks)
+
+
+def _show_preference(found: "Preference") -> None:
+    columns = "team", "impressions", "clicks", "shoppers who prefer it"
+    table = _table(f"Two rankings, p {_p_value(found.p_value)}", *columns)
+    for one in found.teams:
+        counts = f"{one.impressions:,}", f"{one.clicks:,}", f"{one.shoppers:,}"
+        table.add_row(escape(one.team), *counts)
+    remarks = [
+        f"shoppers who prefer one: {found.share:.1%} prefer {found.teams[0].team}, "
+        f"{found.low:.1%} .. {found.high:.1%}",
+        f"shoppers who clicked as many of both: {found.undecided:,}",
+        f"verdict: {found.verdict}",
+        *_left_out(found.left_out),
+    ]
     _print(table, remarks)
 
 
@@ -206,7 +241,7 @@ def _p_value(value: float) -> str:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, box=SIMPLE_HEAD)
     for column in columns:
-        left = column in ("metric", "arm", "policy", "by", "meaning", "verdict")
+        left = column in ("metric", "arm", "team", "policy", "by", "meaning", "verdict")
         table.add_column(column, justify="left" if left else "right")
     return table
 

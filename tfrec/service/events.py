@@ -60,10 +60,12 @@ class Event(BaseModel):
       item: id of the item.
       time: seconds since 1970; ISO 8601 is taken too, without a zone as UTC. By default the moment
         when the server gets it.
-      scenario: the shelf that showed the item.
+      request: the slate that showed the item, by its `request_id`.
+      scenario: the shelf that it was.
       position: place on that shelf, from 1.
       propensity: chance with which the item was shown there.
-      arm: of the experiment that the shopper is in.
+      arm: of the experiment that the shopper is in, as `EXPERIMENT=ARM;EXPERIMENT=ARM`.
+      team: of two rankings that were dealt into one slate, the one that chose the item.
       quantity: how many were bought.
       price: paid for one.
       rating: given.
@@ -79,10 +81,12 @@ class Event(BaseModel):
     session: Text | None = None
     item: Text
     time: Annotated[float, Field(ge=0, validate_default=True)] = None  # type: ignore[assignment]
+    request: Text | None = None
     scenario: Text | None = None
     position: Annotated[int, Field(ge=1, le=_LAST_POSITION)] | None = None
     propensity: Annotated[Number, Field(gt=0, le=1)] | None = None
     arm: Text | None = None
+    team: Text | None = None
     quantity: Annotated[Number, Field(gt=0)] | None = None
     price: Annotated[Number, Field(ge=0)] | None = None
     rating: Number | None = None

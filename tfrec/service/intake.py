@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tfrec.data.erased import Erased, begin_tombstones, erase
+from tfrec.service import metrics
 from tfrec.service.event_log import START, EventLog, Position
 from tfrec.service.events import MOST_AHEAD_SECONDS, Event, check_events
 from tfrec.service.feature_store import FeatureStore, StoreError
@@ -78,6 +79,11 @@ class Intake:
         """Closes the log."""
         self.close()
 
+    @property
+    def problem(self) -> str:
+        """Why the store lacks events that the log has; empty where it lacks none."""
+        return self._problem if self._behind else ""
+
     def submit(self, rows: Sequence[object]) -> "Future[list[Verdict]]":
         """Validates a batch, and hands what is good over to be written.
 
@@ -96,12 +102,15 @@ class Intake:
         answer.set_running_or_notify_cancel()
 
         def tell(written: "Future[list[bool]]") -> None:
+            metrics.add_waiting_events(-len(events))
             if error := written.exception():
                 answer.set_exception(error)
             else:
                 answer.set_result(_verdicts(rows, checked, written.result()))
 
-        self._log.submit(events).add_done_callback(tell)
+        logged = self._log.submit(events)
+        metrics.add_waiting_events(len(events))
+        logged.add_done_callback(tell)
         return answer
 
     def take(self, rows: Sequence[object]) -> list[Verdict]:
@@ -185,6 +194,7 @@ class Intake:
                 # What was written before that was not delivered, and may be there by now.
                 self._behind = next(self._log.read(since), None) is not None
                 self._problem = ""
+                metrics.set_store_behind(self._behind)
         except Exception as error:  # as in `_deliver`
             self._fall_behind(error)
             return False
@@ -211,6 +221,7 @@ class Intake:
             is_ours = not isinstance(error, StoreError)
             logger.warning("the store is told later of new events: %s", error, exc_info=is_ours)
         self._behind, self._problem = True, repr(error)
+        metrics.set_store_behind(True)
 
 
 def _verdicts(

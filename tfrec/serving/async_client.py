@@ -48,6 +48,15 @@ class AsyncClient:
         """The signatures of a version by name; see `Client.metadata`."""
         return dict((await self._calls.metadata(model, version)).signatures)
 
+    async def newest(self, model: str) -> int:
+        """The version that answers where none is named, as it was looked up last.
+
+        Raises:
+          UserError: if no server answers.
+          ServingError: if the server does not know the model.
+        """
+        return (await self._calls.metadata(model, None)).version
+
     async def close(self) -> None:
         """Closes the connection."""
         await self._calls.close()

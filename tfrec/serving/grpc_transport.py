@@ -34,6 +34,8 @@ class GrpcTransport:
             ("grpc.max_send_message_length", -1),
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.min_reconnect_backoff_ms", 100),
+            # Otherwise a server that was away for long is not found again for two minutes.
+            ("grpc.max_reconnect_backoff_ms", 1000),
         ]
         self._address = address
         self._channel = self._open(address, options=options)

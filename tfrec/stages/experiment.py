@@ -6,6 +6,7 @@ from typing import Any
 
 from tfrec.config import Section, override, read_yaml, validate
 from tfrec.data.config import DataConfig
+from tfrec.data.erased import Erased
 from tfrec.deploy.pipeline_config import PipelineConfig
 from tfrec.errors import UserError
 from tfrec.evaluation.blessing import Figures, NotBlessedError
@@ -15,6 +16,7 @@ from tfrec.models.base import Template
 from tfrec.models.template import ModelConfig, load_template, reference
 from tfrec.retrieval.config import IndexConfig
 from tfrec.retrieval.reranking import Rules
+from tfrec.service.config import ServiceConfig
 from tfrec.serving.changes import CHANGES_FILE, newest
 from tfrec.serving.client import Client
 from tfrec.serving.config import ServingConfig
@@ -52,6 +54,7 @@ class ExperimentConfig(Section):
     serving: ServingConfig
     tuning: TuningConfig | None = None
     pipeline: PipelineConfig = PipelineConfig()
+    service: ServiceConfig = ServiceConfig()
     runs: Path = Path("runs")
 
 
@@ -74,7 +77,7 @@ class Experiment:
         _check_optimizers(config)
         _check_dynamic(config)
         _check_reranking(config)
-        self.config, self.resume = config, resume
+        self.config, self.resume = _without_erased(config), resume
         self.submitter: Submitter = run_cluster
         folder = config.runs / config.name
         self.prepared = Artifact(folder / "prepare")
@@ -241,6 +244,16 @@ class Experiment:
     @property
     def _changes(self) -> Path:
         return self.config.serving.root / self.config.serving.name / CHANGES_FILE
+
+
+def _without_erased(config: ExperimentConfig) -> ExperimentConfig:
+    """Has preparation leave out those whom the config's own service was asked to forget."""
+    file = config.service.erased
+    if config.data.clean.erased or not file.exists() or not len(Erased.read(file)):
+        return config
+    clean = config.data.clean.model_copy(update={"erased": file})
+    data = config.data.model_copy(update={"clean": clean})
+    return config.model_copy(update={"data": data})
 
 
 def _check_optimizers(config: ExperimentConfig) -> None:

@@ -1,7 +1,6 @@
 """Asking a bundle what to recommend, in this process or over a server."""
 
-import reprlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +37,7 @@ from tfrec.serving.names import (
     SCORES,
     K,
 )
+from tfrec.serving.query_inputs import query_input
 from tfrec.serving.servable import Servable
 from tfrec.serving.signature import TensorSpec, dtype_name
 from tfrec.stages.artifact import Artifact
@@ -354,7 +354,7 @@ class Recommender:
         else:
             known = self._item_features(str(source))
         known |= features
-        return {name: _tensor(name, known.get(name), spec) for name, spec in specs.items()}
+        return {name: query_input(name, known.get(name), spec) for name, spec in specs.items()}
 
     def _conditions(self, wanted: Wanted) -> dict[str, np.ndarray]:
         """What is wanted, as the signature takes it."""
@@ -373,7 +373,7 @@ class Recommender:
         return {
             name: np.asarray(wanted.new_items, np.int32)
             if name == NEW_ITEMS
-            else _tensor(name, given.get(name), spec)
+            else query_input(name, given.get(name), spec)
             for name, spec in self._filters.items()
         }
 
@@ -435,38 +435,6 @@ def _stacked(alone: Sequence[np.ndarray]) -> np.ndarray:
     for row, value in zip(rows, alone, strict=True):
         row[: value.shape[1]] = value[0]
     return rows
-
-
-def _tensor(name: str, value: Any, spec: TensorSpec) -> np.ndarray:
-    """One shopper's value as a batch of one: `[1]`, or `[1, values]` for a list."""
-    shape = (1, *(size or 0 for size in (spec.shape or ())[1:]))
-    if spec.dtype == "string":
-        return _strings(name, value, several=len(shape) == 2)
-    if value is None:
-        return np.full(shape, np.nan if len(shape) == 1 else 0, spec.dtype)
-    return _numbers(name, value, shape).astype(spec.dtype)
-
-
-def _strings(name: str, value: Any, several: bool) -> np.ndarray:
-    is_list = several and isinstance(value, Iterable) and not isinstance(value, str)
-    values = ["" if item is None else item for item in (value if is_list else [value])]
-    for item in values:
-        if not isinstance(item, str):
-            raise UserError(f"{name}: {reprlib.repr(item)} is no text; give it in quotes")
-    return np.asarray([values or [""]] if several else values, object)
-
-
-def _numbers(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
-    try:
-        numbers = np.asarray([value], np.float64)
-    except (TypeError, ValueError):
-        numbers = np.empty(0)
-    if numbers.shape == shape and (len(shape) == 1 or np.isfinite(numbers).all()):
-        return numbers
-    given = f"{name}: {reprlib.repr(value)}"
-    if len(shape) == 1:
-        raise UserError(f"{given} is no number; give one, e.g. 3.5")
-    raise UserError(f"{given} is no vector of {shape[1]} numbers; give as many")
 
 
 def _text(value: bytes | str) -> str:

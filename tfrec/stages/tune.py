@@ -312,7 +312,7 @@ def _identity(config: ExperimentConfig, tuning: TuningConfig, prepared: Artifact
     template, _ = load_template(config.model)
     decisive = {
         "config": config.model_dump(
-            mode="json", exclude={"tuning", "serving", "pipeline", "runs", "name"}
+            mode="json", exclude={"tuning", "serving", "service", "pipeline", "runs", "name"}
         ),
         "tuning": tuning.model_dump(mode="json", exclude=_CALLS_LEFT_OUT),
         "template": source_digest(template),

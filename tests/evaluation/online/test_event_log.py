@@ -74,3 +74,22 @@ def test_several_logs_are_one(write: Callable[..., str]) -> None:
     assert log.kinds.tolist() == [Kind.CLICK, Kind.ORDER, Kind.ORDER]
     assert np.nan_to_num(log.revenue, nan=-1).tolist() == [-1, 5, 6]
     assert log.types == ("click", "order")
+
+
+def test_arms_are_those_of_the_test_that_is_named(config_of: Callable) -> None:
+    labels = ["a.b=old;x=1", "x=2;a.b=new", "xa.b=no;x=3", "aXb=no", "", "a.b=o=d"]
+    rows = [["u", "i", n, "x", "", "", "", "", label] for n, label in enumerate(labels)]
+    config = config_of(rows)
+    events = config.events.model_copy(update={"experiment": "a.b"})
+
+    log = read_events(config.model_copy(update={"events": events}))
+
+    names = [log.arm_names[arm] if arm >= 0 else None for arm in log.arms]
+    assert names == ["old", "new", None, None, None, "o=d"]
+
+
+def test_test_without_a_column_of_arms_is_told() -> None:
+    source = {"source": "x.csv", "user": "u", "item": "i", "time": "t", "experiment": "ranker"}
+
+    with pytest.raises(UserError, match="events: experiment without arm; say in arm which column"):
+        validate(OnlineConfig, {"events": source})

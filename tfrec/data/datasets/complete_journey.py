@@ -1,7 +1,10 @@
 """Complete Journey: a year of a grocery's households."""
 
+import re
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -9,6 +12,9 @@ from tfrec.data.datasets.dataset import Column, Dataset, Table, Wheel
 from tfrec.data.datasets.source_file import SourceFile
 
 _PIECE_ROWS = 1 << 20
+_CENT = 0.01
+_SEARCHED_DAYS, _SEARCHES = 120, 250_000
+_BY_TYPE, _MOST_WORDS, _SHORTEST_WORD = 0.6, 3, 3
 _NUMBER, _TEXT, _AMOUNT, _TIME = pa.int64(), pa.string(), pa.float64(), pa.timestamp("us")
 
 
@@ -19,6 +25,46 @@ def _read(files: Sequence[SourceFile]) -> Iterator[pa.Table]:
             parquet = pq.ParquetFile(pa.BufferReader(stream.read()))
             for batch in parquet.iter_batches(_PIECE_ROWS):
                 yield pa.Table.from_batches([batch])
+
+
+def _read_prices(files: Sequence[SourceFile]) -> Iterator[pa.Table]:
+    """Of each product, the median of what was paid for one; fuel is sold in thousandths."""
+    (file,) = files
+    columns = ["product_id", "quantity", "sales_value"]
+    sold = pq.read_table(file.path, columns=columns).to_pandas()
+    sold = sold[(sold["quantity"] > 0) & (sold["sales_value"] > 0)]
+    paid = (sold["sales_value"] / sold["quantity"]).groupby(sold["product_id"])
+    prices = pd.DataFrame({"price": paid.median().round(2), "purchases": paid.size()})
+    yield pa.Table.from_pandas(prices[prices["price"] >= _CENT].reset_index(), preserve_index=False)
+
+
+def _read_searches(files: Sequence[SourceFile]) -> Iterator[pa.Table]:
+    """Purchases of the last months, each with words of its product's type or category."""
+    (file,) = files
+    columns = ["household_id", "product_id", "transaction_timestamp"]
+    bought = pq.read_table(file.path, columns=columns).to_pandas()
+    groups = pq.read_table(file.path.with_name("products.parquet")).to_pandas()
+    groups = groups.set_index("product_id")[["department", "product_category", "product_type"]]
+    moments = bought["transaction_timestamp"]
+    late = bought[moments > moments.max() - pd.Timedelta(days=_SEARCHED_DAYS)]
+    sample = late.join(groups, on="product_id").dropna().sample(_SEARCHES, random_state=0)
+    random = np.random.default_rng(0)
+    sample["query"] = [
+        _some_words(kind if random.random() < _BY_TYPE else category, random)
+        for kind, category in zip(sample["product_type"], sample["product_category"], strict=True)
+    ]
+    said = sample[sample["query"] != ""]
+    yield pa.Table.from_pandas(said[[*columns, "query"]], preserve_index=False)
+
+
+def _some_words(text: str, random: np.random.Generator) -> str:
+    """One to three words of a text that stand together."""
+    found = [word for word in re.findall(r"[a-z]+", text.lower()) if len(word) >= _SHORTEST_WORD]
+    if not found:
+        return ""
+    count = random.integers(1, min(_MOST_WORDS, len(found)) + 1)
+    start = random.integers(0, len(found) - count + 1)
+    return " ".join(found[start : start + count])
 
 
 def _table(name: str, rows: int, meaning: str, *columns: Column) -> Table:
@@ -115,6 +161,29 @@ COMPLETE_JOURNEY = Dataset(
             _COUPON,
             _CAMPAIGN,
             Column("redemption_date", _TIME, "day"),
+        ),
+        "prices": Table(
+            "a product that was sold, made from the transactions",
+            (
+                _PRODUCT,
+                Column("price", _AMOUNT, "dollars: median of sales_value / quantity"),
+                Column("purchases", _NUMBER, "rows of the transactions that it is the median of"),
+            ),
+            _read_prices,
+            derived_from="transactions",
+            rows=68_168,
+        ),
+        "searches": Table(
+            "a purchase with what might have been searched for, made up of the product's groups",
+            (
+                _HOUSEHOLD,
+                _PRODUCT,
+                Column("transaction_timestamp", _TIME, "moment of the purchase"),
+                Column("query", _TEXT, "one to three words of its type or category"),
+            ),
+            _read_searches,
+            derived_from="transactions",
+            rows=249_996,
         ),
     },
     data="""\

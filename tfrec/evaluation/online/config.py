@@ -28,6 +28,8 @@ class EventSource(Selection):
       dwell: column of the seconds that a clicked page was open; without it a page is open until
         the session's next event.
       arm: column of the arm of a test that the shopper is in.
+      experiment: the test that is meant, where the column has arms of several as
+        `EXPERIMENT=ARM;EXPERIMENT=ARM`, as the service writes it.
     """
 
     user: str
@@ -42,6 +44,13 @@ class EventSource(Selection):
     quantity: str | None = None
     dwell: str | None = None
     arm: str | None = None
+    experiment: str | None = None
+
+    @model_validator(mode="after")
+    def _has_arms_of_experiment(self) -> "EventSource":
+        if self.experiment and not self.arm:
+            raise ValueError("experiment without arm; say in arm which column has the arms")
+        return self
 
 
 class EventTypes(Section):

@@ -1,5 +1,6 @@
 """Impressions, clicks and orders in memory, by shopper and time."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 
 from tfrec.data.sessions import session_numbers
 from tfrec.data.times import to_seconds
-from tfrec.data.values import to_strings
+from tfrec.data.values import Faults, to_strings
 from tfrec.errors import UserError
 from tfrec.evaluation.online.config import EventSource, EventTypes, OnlineConfig
 from tfrec.evaluation.online.reading import Rows, Wanted, numbers, read_columns
@@ -148,11 +149,20 @@ def _wanted(log: EventSource) -> dict[str, Wanted]:
         ("revenue", numbers),
         ("quantity", numbers),
         ("dwell", numbers),
-        ("arm", to_strings),
+        ("arm", partial(_arms, experiment=log.experiment)),
     ):
         if column := getattr(log, name):
             columns[name] = Wanted(column, cast, required=False)
     return columns
+
+
+def _arms(column: pa.Array, experiment: str | None) -> tuple[pa.Array, Faults]:
+    """The arms of a test, null where there is none."""
+    labels, faults = to_strings(column)
+    if experiment is None:
+        return labels, faults
+    pattern = f"(?:^|;){re.escape(experiment)}=(?P<arm>[^;]*)"
+    return pc.struct_field(pc.extract_regex(labels, pattern), [0]), faults
 
 
 def _join(

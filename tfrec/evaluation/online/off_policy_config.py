@@ -1,11 +1,33 @@
 """What another policy would have earned: the log, and what that policy does."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tfrec.config import Section
+from tfrec.config import Duration, Section
+from tfrec.data.config import Unit
 from tfrec.evaluation.online.reading import Selection
+
+
+class Credited(Section):
+    """A reward of 1 for a choice that an event followed, as a click follows an impression.
+
+    The event is of the same shopper and item, and credited to the last choice before it.
+
+    Attributes:
+      where: column -> value of the log's rows that are these events.
+      user: column of the shopper's id.
+      time: column of the moment: timestamps, ISO 8601 or numbers.
+      unit: of times that are numbers, counted from 1970.
+      within: how soon it follows; choices so young at the log's end are left out.
+    """
+
+    where: Annotated[Mapping[str, str], Field(min_length=1)]
+    user: str
+    time: str
+    unit: Unit = "s"
+    within: Duration = 1_800
 
 
 class RoundsSource(Selection):
@@ -13,13 +35,14 @@ class RoundsSource(Selection):
 
     Attributes:
       action: column of what was chosen, e.g. the item shown.
-      reward: column of what came of it, e.g. 1 for a click.
+      reward: column of what came of it, e.g. 1 for a click; or which of the log's other rows are
+        clicks.
       propensity: column of the probability with which the policy chose it.
       context: columns that the choice depends on, e.g. the place on the page.
     """
 
     action: str
-    reward: str
+    reward: str | Credited
     propensity: str
     context: tuple[str, ...] = ()
 

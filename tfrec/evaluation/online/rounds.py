@@ -12,14 +12,16 @@ from tfrec.data.values import Faults, to_strings
 from tfrec.errors import UserError
 from tfrec.evaluation.online.off_policy_config import (
     ColumnsTarget,
+    Credited,
     LogTarget,
     OffPolicyConfig,
     RoundsSource,
     TableTarget,
 )
 from tfrec.evaluation.online.reading import Rows, Wanted, numbers, read_columns
+from tfrec.evaluation.online.rewards import ACTION, REWARD, choices_of_shoppers, with_rewards
 
-_ACTION, _REWARD, _CHANCE = "action", "reward", "propensity"
+_CHANCE = "propensity"
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,19 @@ def read_rounds(config: OffPolicyConfig) -> Rounds:
         a context of the log.
     """
     log, target = config.log, config.target
-    wanted = _choices(log) | {
-        _REWARD: Wanted(log.reward, numbers),
-        _CHANCE: Wanted(log.propensity, _unchecked, required=False),
-    }
+    wanted = _choices(log) | {_CHANCE: Wanted(log.propensity, _unchecked, required=False)}
+    if isinstance(log.reward, Credited):
+        wanted |= choices_of_shoppers(log.reward)
+    else:
+        wanted[REWARD] = Wanted(log.reward, numbers)
     if isinstance(target, ColumnsTarget):
         names = {"target": target.probability}
         if target.predicted and target.expected:
             names |= {"predicted": target.predicted, "expected": target.expected}
         wanted |= {name: Wanted(column, _unchecked, False) for name, column in names.items()}
     rows = read_columns("log", log, wanted, config.max_reject_share)
+    if isinstance(log.reward, Credited):
+        rows = with_rewards(rows, log, log.reward, config.max_reject_share)
     propensities = _floats(rows, _CHANCE)
     _check_chances("log.propensity", propensities, propensities > 0, "above 0 and up to 1")
     if isinstance(target, ColumnsTarget):
@@ -93,7 +98,7 @@ def read_rounds(config: OffPolicyConfig) -> Rounds:
 
 def _choices(log: RoundsSource) -> dict[str, Wanted]:
     contexts = {f"context.{name}": Wanted(name, to_strings) for name in log.context}
-    return {_ACTION: Wanted(log.action, to_strings), **contexts}
+    return {ACTION: Wanted(log.action, to_strings), **contexts}
 
 
 def _with_columns(rows: Rows, propensities: np.ndarray) -> Rounds:
@@ -107,7 +112,7 @@ def _with_columns(rows: Rows, propensities: np.ndarray) -> Rounds:
         if values is not None and not np.isfinite(values).all():
             count = int((~np.isfinite(values)).sum())
             raise UserError(f"target.{name}: {count:,} rows hold no number; predict every row")
-    rewards = _floats(rows, _REWARD)
+    rewards = _floats(rows, REWARD)
     return Rounds(
         rewards, propensities, target, None, **models, measured=None, rejected=dict(rows.rejected)
     )
@@ -120,18 +125,18 @@ def _with_policy(
     if isinstance(target, TableTarget):
         wanted[_CHANCE] = Wanted(target.probability, _unchecked, required=False)
     elif target.reward:
-        wanted[_REWARD] = Wanted(target.reward, numbers)
+        wanted[REWARD] = Wanted(target.reward, numbers)
     other = read_columns("target", target, wanted, config.max_reject_share)
     policy = _policy(rows, other, config.log.context)
     rejected = rows.rejected + other.rejected
     return Rounds(
-        rewards=_floats(rows, _REWARD),
+        rewards=_floats(rows, REWARD),
         propensities=propensities,
         target=policy.probabilities[policy.contexts, policy.actions],
         policy=policy,
         predicted=None,
         expected=None,
-        measured=_floats(other, _REWARD) if _REWARD in other.columns else None,
+        measured=_floats(other, REWARD) if REWARD in other.columns else None,
         rejected=dict(rejected),
     )
 
@@ -139,7 +144,7 @@ def _with_policy(
 def _policy(rows: Rows, other: Rows, context: Sequence[str]) -> Policy:
     """The target's probabilities, from a table of them or by how often it chose what."""
     contexts, context_names = _encode([_contexts(one, context) for one in (rows, other)])
-    actions, action_names = _encode([one.columns[_ACTION] for one in (rows, other)])
+    actions, action_names = _encode([one.columns[ACTION] for one in (rows, other)])
     weights = np.ones(len(other))
     if _CHANCE in other.columns:
         weights = _floats(other, _CHANCE)

@@ -1,0 +1,1 @@
+"""The shopping guide: what a sentence asks for, and what suits it."""

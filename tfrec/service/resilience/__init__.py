@@ -1,0 +1,1 @@
+"""What keeps the service answering when a part of it is slow or away."""
