@@ -1,7 +1,7 @@
-# make demo     the main job: data, training, index, evaluation, export, and an answered query
+# make demo     the main job: data, training, index, evaluation, export, answered queries, a shelf that changes
 # make test     all checks: lint, types, tests
 # make quality  models by published protocols; fails where one is worse than expected
-# make serve    the demo's model on TensorFlow Serving's ports, until stopped
+# make serve    the demo's model on TensorFlow Serving's ports, and the service with its page, until stopped
 # make lock     constraints.txt anew from setup.py, keeping what still fits
 
 CONFIG ?= configs/complete_journey.yaml
@@ -27,7 +27,9 @@ quality: $(READY)
 	$(BIN)/python benchmarks/quality.py
 
 serve: $(READY)
-	$(BIN)/tfrec serve serving/complete_journey
+	$(BIN)/tfrec features push $(CONFIG)
+	@$(BIN)/tfrec serve serving/complete_journey & server=$$!; trap 'kill $$server' EXIT; \
+	$(BIN)/tfrec gateway $(CONFIG) --service.server grpc://127.0.0.1:8500
 
 lock: $(READY)
 	$(BIN)/uv pip compile --quiet --all-extras --python-version 3.10 --no-header --no-annotate \

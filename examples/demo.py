@@ -1,4 +1,4 @@
-"""Ends `make demo`: serves the model that `tfrec run` pushed, and asks it over both protocols.
+"""Ends `make demo`: serves the model that `tfrec run` pushed, asks it, and asks the service.
 
 Usage: python examples/demo.py [CONFIG] [SHOPPER]
 """
@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 
+from demo_service import show_service
 from rich.console import Console
 from rich.table import Table
 
@@ -22,7 +23,7 @@ SHOWN = 10
 
 
 def main(config: str = "configs/complete_journey.yaml", shopper: str = "2375") -> None:
-    """Prints a shopper's recent purchases, ten recommendations, and how good the model is."""
+    """Prints a shopper's purchases, recommendations, shelves, and how good the model is."""
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     console = Console()
     experiment = tfrec.Experiment.load(config)
@@ -34,11 +35,12 @@ def main(config: str = "configs/complete_journey.yaml", shopper: str = "2375") -
         answers = {}
         for url in (f"grpc://127.0.0.1:{server.port}", f"http://127.0.0.1:{server.rest_api_port}"):
             answers[url.split(":")[0]] = ask(url, experiment, shopper)
-    show_recommendations(console, shopper, answers)
+        show_recommendations(console, shopper, answers)
+        show_service(console, config, shopper, f"grpc://127.0.0.1:{server.port}")
     show_metrics(experiment)
     console.print(
         "Go on with:\n"
-        f"  .venv/bin/tfrec serve {serving.root / serving.name}\n"
+        "  make serve   # the model server, the service, and its page at http://127.0.0.1:8080/\n"
         f"  .venv/bin/tfrec query {serving.name} --household_id {shopper} -k 5\n"
         f"  .venv/bin/tfrec run {config} --model examples/wider_items.py:WiderItems",
         highlight=False,
