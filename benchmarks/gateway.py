@@ -21,6 +21,7 @@ import tfrec  # noqa: F401  it sets TensorFlow's environment, so it comes first
 import json
 import random
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -59,6 +60,7 @@ CANDIDATES, SHOPPERS, WARM_UP = 200, 8, 30
 @click.option("--quick", is_flag=True, help="200 households instead of all, for a look.")
 @click.option("--faults/--no-faults", default=True, help="Whether parts are killed afterwards.")
 def main(quick: bool, faults: bool) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that children end with it
     experiment, versions = made_models()
     users = households(experiment)
     chosen = users[:200] if quick else users
@@ -75,11 +77,12 @@ def main(quick: bool, faults: bool) -> None:
 
 
 def made_models() -> tuple[Experiment, dict[str, Path]]:
-    """The experiment, and model -> newest version; trains what is not there."""
+    """The experiment, and model -> newest version; makes those that are not there."""
     versions = {}
     for config in (RANKER_CONFIG, CONFIG):
         experiment = Experiment.load(config)
-        for stage in ("prepare", "train", "index", "export"):
+        is_there = experiment.bundle.path.exists()
+        for stage in () if is_there else ("prepare", "train", "index", "export"):
             print(f"{config.stem}: {stage}", file=sys.stderr, flush=True)
             getattr(experiment, stage)()
         versions[experiment.config.serving.name] = experiment.bundle.version
