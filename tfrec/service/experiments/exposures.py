@@ -1,6 +1,7 @@
 """What was shown, on its way into the log of events."""
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -23,12 +24,14 @@ Count = Callable[[Sequence[object], Sequence[Verdict]], None]
 
 _MOST_WAITING = 2000
 _TOGETHER = 50
+_GATHERING_SECONDS = 0.1
 
 
 class Exposures:
     """Logs each place of each slate as an impression, without anybody waiting for it.
 
-    A thread hands slates over to be written, as many at once as are there. If the log cannot keep
+    A thread hands slates over to be written, those of a tenth of a second at once: to write them
+    one by one takes as much processor time as to make them. If the log cannot keep
     up, or cannot write, impressions are lost; they are counted in the metrics.
     """
 
@@ -125,16 +128,21 @@ class Exposures:
         self._problem = problem
 
     def _next(self) -> tuple[list["_Shown"], bool]:
-        """Waits for a slate, and takes those that are there; and whether it is closed."""
+        """Waits for a slate, and for others a moment longer; and whether it is closed."""
         shown: list[_Shown] = []
-        try:
-            while len(shown) < _TOGETHER:
-                one = self._queue.get_nowait() if shown else self._queue.get()
-                if one is None:
-                    return shown, True
-                shown.append(one)
-        except queue.Empty:
-            pass
+        left: float | None = None
+        until = math.inf
+        while len(shown) < _TOGETHER:
+            try:
+                one = self._queue.get(timeout=left)
+            except queue.Empty:
+                break
+            if one is None:
+                return shown, True
+            if not shown:
+                until = time.monotonic() + _GATHERING_SECONDS
+            shown.append(one)
+            left = max(until - time.monotonic(), 0)
         return shown, False
 
 
