@@ -78,7 +78,7 @@ def test_every_event_has_a_verdict_and_bad_ones_lose_no_good_ones(
 ) -> None:
     rows = [
         row(1), "text", row(3), row(3), row(4, type="stare"), {"type": "click"},
-        row(5, context={"age": "old"}), row(6, time=NOW + 3600),
+        row(5, context={"age": "old"}), row(6, time=NOW + 30 * 86_400),
     ]  # fmt: skip
 
     with begin() as intake:

@@ -41,3 +41,9 @@ def test_step_without_a_budget_is_named_with_those_that_have_one() -> None:
 def test_cache_elsewhere_than_in_redis_is_refused(url: str) -> None:
     with pytest.raises(UserError, match=r"cache\.redis: .* not a URL of Redis; write it like "):
         read(cache={"redis": url})
+
+
+def test_a_config_that_is_written_down_is_read_as_the_same() -> None:
+    for config in (ResilienceConfig(), ResilienceConfig.model_validate({"request": "1.3s"})):
+        assert ResilienceConfig.model_validate(config.model_dump()) == config
+        assert ResilienceConfig.model_validate_json(config.model_dump_json()) == config

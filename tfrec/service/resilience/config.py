@@ -20,8 +20,15 @@ def _parse_wait(value: object) -> object:
     raise ValueError("not a time to wait; write milliseconds or a unit (ms, s), e.g. 50ms")
 
 
+def _write_wait(seconds: float) -> float:
+    return seconds * 1000
+
+
 Wait = Annotated[
-    float, pydantic.BeforeValidator(_parse_wait), pydantic.Field(gt=0, allow_inf_nan=False)
+    float,
+    pydantic.BeforeValidator(_parse_wait),
+    pydantic.PlainSerializer(_write_wait),
+    pydantic.Field(gt=0, allow_inf_nan=False),
 ]
 """A short time in seconds; a config writes it as `50ms`, `1.5s`, or as a number of milliseconds."""
 
