@@ -70,7 +70,10 @@ def running_redis(folder: Path) -> Iterator[RedisServer]:
 def _start(folder: Path, port: int) -> subprocess.Popen:
     program = _program()
     assert program
-    options = {"port": port, "bind": "127.0.0.1", "dir": folder, "appendonly": "yes", "save": ""}
+    options = {
+        "port": port, "bind": "127.0.0.1", "dir": folder, "save": "",
+        "appendonly": "yes", "appendfsync": "always",
+    }  # fmt: skip
     process = subprocess.Popen(
         [program, *(text for name, value in options.items() for text in (f"--{name}", str(value)))],
         stdout=(folder / "redis.log").open("ab"),

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(600)
 
 EPOCHS = 60
 KILL_AT = 60
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 60
 TOLERANCE = 0.05
 SPARE_BLOCKS = 8
 
