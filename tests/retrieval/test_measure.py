@@ -65,6 +65,20 @@ def test_latency_is_measured_per_query(monkeypatch: pytest.MonkeyPatch) -> None:
     assert next(clock) == 2 * (1 + 3)
 
 
+@pytest.mark.parametrize(("together", "searches"), [(2, 2), (4, 1), (64, 1)])
+def test_queries_asked_together_share_the_time(
+    monkeypatch: pytest.MonkeyPatch, together: int, searches: int
+) -> None:
+    clock = iter(float(second) for second in range(100))
+    monkeypatch.setattr(measure, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    queries = np.eye(4, dtype=np.float32)
+
+    milliseconds = measure_latency(traced(BruteForce(tf.eye(4)), 4), queries, 2, together)
+
+    assert milliseconds == 1000.0 / min(together, 4)
+    assert next(clock) == 2 * (1 + searches)
+
+
 def test_memory_is_that_of_all_variables() -> None:
     class Holds(Scored):
         def __init__(self) -> None:

@@ -3,6 +3,8 @@ import pytest
 import tensorflow as tf
 
 from tfrec.errors import UserError
+from tfrec.retrieval.clustering import train_centroids
+from tfrec.retrieval.index import NO_ITEM
 from tfrec.retrieval.partitioned_flat import PartitionedFlat
 
 K = 20
@@ -40,7 +42,6 @@ def test_a_query_finds_the_same_among_any_number_of_others(
     partitioned_flat: PartitionedFlat, near_items: np.ndarray, batch: int
 ) -> None:
     partitioned_flat.probe([(K, 6)], rescored=1)
-    partitioned_flat.prune([0.5])
     queries = np.tile(near_items, (2, 1))[:batch]
 
     ids, scores = search(partitioned_flat, queries, K)
@@ -52,39 +53,38 @@ def test_a_query_finds_the_same_among_any_number_of_others(
         np.testing.assert_allclose(scores[query], alone_scores[0], rtol=1e-5)
 
 
-@pytest.mark.parametrize("reach", [0.2, 0.6])
-def test_partitions_out_of_reach_of_a_query_are_left_out(reach: float) -> None:
+@pytest.mark.parametrize("probed", [3, 12])
+def test_items_of_the_nearest_partitions_are_scored_and_no_others(probed: int) -> None:
     vectors, queries = vectors_of(3000), vectors_of(3000)[:40]
     index = PartitionedFlat(vectors, partitions=30)
-    index.probe([(K, 12)], rescored=1)
-    centroids = index._centroids.numpy()
+    centroids = train_centroids(vectors, 30)
     owners = np.square(vectors[:, np.newaxis] - centroids).sum(-1).argmin(1)
 
-    index.prune([reach])
+    index.probe([(K, probed)], rescored=1)
     ids, _ = search(index, queries, K)
 
     numbers = set()
     for row, query in zip(ids, queries, strict=True):
-        scores = centroids @ query
-        near = np.argsort(-scores)[:12]
-        inside = np.flatnonzero(
-            np.isin(owners, near[scores[near] >= scores.max() - reach * scores.std()])
-        )
+        near = np.argsort(-centroids @ query)[:probed]
+        inside = np.flatnonzero(np.isin(owners, near))
         numbers.add(len(inside))
-        if len(inside) > K:
-            assert row.tolist() == inside[np.argsort(-vectors[inside] @ query)][:K].tolist()
+        assert row.tolist() == inside[np.argsort(-vectors[inside] @ query)][:K].tolist()
     assert len(numbers) > 10
 
 
-def test_list_is_full_however_short_the_reach(
-    partitioned_flat: PartitionedFlat, near_items: np.ndarray
-) -> None:
-    partitioned_flat.probe([(K, 9), (500, 60)], rescored=1)
-    partitioned_flat.prune([0.0, 0.0])
+def test_list_ends_where_the_partitions_have_no_more_items() -> None:
+    vectors = vectors_of(400) * np.geomspace(1, 1000, 400, dtype=np.float32)[:, np.newaxis]
+    index = PartitionedFlat(vectors, partitions=4)
+    centroids = train_centroids(vectors, 4)
+    owners = np.square(vectors[:, np.newaxis] - centroids).sum(-1).argmin(1)
 
-    for k in (K, 500):
-        ids, _ = search(partitioned_flat, near_items, k)
-        assert ids.min() >= 0
+    index.probe([(K, 1)], rescored=1)
+    ids, scores = search(index, vectors, K)
+
+    inside = np.bincount(owners)[np.argmax(vectors @ centroids.T, axis=1)]
+    assert min(inside) < K < max(inside)
+    assert (ids != NO_ITEM).sum(1).tolist() == np.minimum(inside, K).tolist()
+    assert ((ids == NO_ITEM) == (scores == -np.inf)).all()
 
 
 def test_vectors_are_those_of_the_rows() -> None:

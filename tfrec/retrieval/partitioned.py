@@ -1,6 +1,6 @@
 """Approximate search in stock TensorFlow ops."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +9,7 @@ from tfrec.retrieval.clustering import second_nearest
 from tfrec.retrieval.index import NO_ITEM, best
 from tfrec.retrieval.inverted_file import InvertedFile, held
 
+_ANY = float(np.finfo(np.float32).max)
 _CHUNK = 16
 _LEVELS = 127
 
@@ -22,8 +23,15 @@ class Partitioned(InvertedFile):
     length for each dimension. Items of a partition lie side by side in chunks, so that a search
     copies long stretches of memory. It runs wherever TensorFlow does.
 
+    Partitions far behind a query's nearest one can be left out: many queries have few near ones.
+
+    Attributes:
+      copies: how many partitions hold an item.
+
     Source: Jegou, Douze and Schmid, Product Quantization for Nearest Neighbor Search, IEEE TPAMI
-    2011, for the inverted file of residuals; `second_nearest` for the second partition.
+    2011, for the inverted file of residuals; `second_nearest` for the second partition; Chen et
+    al., SPANN: Highly-efficient Billion-scale Approximate Nearest Neighbor Search, NeurIPS 2021,
+    for leaving partitions out by query.
     """
 
     def __init__(
@@ -40,12 +48,29 @@ class Partitioned(InvertedFile):
         Raises:
           UserError: if there is no item, or a vector is not finite.
         """
-        super().__init__(embeddings, partitions, copies, seed)
+        super().__init__(embeddings, partitions, seed)
+        self.copies = copies if self.partitions > 1 else 1
+        self._reaches = tf.Variable([_ANY], shape=[None], trainable=False)
         centroids, owners = self._centroids.numpy(), [self._owners.numpy()]
         if self.copies == 2:
             owners.append(second_nearest(embeddings, centroids, owners[0]))
         self._embeddings = held(embeddings)
         self._lay_out(embeddings, centroids, np.stack(owners))
+
+    def probe(self, numbers: Sequence[tuple[int, int]], rescored: float) -> None:
+        """See `ProbingIndex.probe`; nothing is left out until `prune`."""
+        super().probe(numbers, rescored)
+        self.prune([_ANY] * len(numbers))
+
+    def prune(self, reaches: Sequence[float]) -> None:
+        """Says how far behind the nearest partition others are searched at all.
+
+        Args:
+          reaches: for each length given to `probe`, by how much the score of a partition's centre
+            may be below the best one's, in standard deviations of all centres' scores. Partitions
+            that a list needs to be full are searched all the same.
+        """
+        self._reaches.assign(reaches)
 
     def _lay_out(self, embeddings: np.ndarray, centroids: np.ndarray, owners: np.ndarray) -> None:
         """Puts the items of each partition side by side, in whole chunks."""
@@ -69,12 +94,27 @@ class Partitioned(InvertedFile):
         self._chunk_owners = held(np.repeat(np.arange(self.partitions, dtype=np.int32), chunks))
 
     def _nearest(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        bases, partitions, near = self._near(queries, self._sizes, k)
-        numbers = tf.math.count_nonzero(near, 1, dtype=tf.int32)
+        bases, partitions, numbers = self._near(queries, k)
         return _each(
             lambda one: self._search(one[0], one[1], one[2][: one[3]], k),
             (queries, bases, partitions, numbers),
         )
+
+    def _near(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Finds the partitions to search.
+
+        Returns:
+          bases: `[batch, partitions]`, the scores of all centres.
+          partitions: `[batch, n]`, the nearest ones, best first.
+          numbers: `[batch]`, how many of them to search.
+        """
+        bases = tf.matmul(queries, self._centroids, transpose_b=True)
+        scores, partitions = tf.math.top_k(bases, self._partitions_for(k))
+        reach = self._for_length(self._reaches, k) * tf.math.reduce_std(bases, 1, keepdims=True)
+        before = tf.cumsum(tf.gather(self._sizes, partitions), 1, exclusive=True)
+        filling = before < self._rescored_for(k) * self.copies
+        near = filling | (scores >= scores[:, :1] - reach)
+        return bases, partitions, tf.math.count_nonzero(near, 1, dtype=tf.int32)
 
     def _scores(self, queries: tf.Tensor) -> tf.Tensor:
         return tf.matmul(queries, self._embeddings, transpose_b=True)

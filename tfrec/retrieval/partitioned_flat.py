@@ -6,8 +6,6 @@ import tensorflow as tf
 from tfrec.retrieval.index import best, filled
 from tfrec.retrieval.inverted_file import InvertedFile, held
 
-_TOGETHER = 64
-
 
 class PartitionedFlat(InvertedFile):
     """An inverted file whose partitions hold the vectors themselves, so that scores are exact.
@@ -33,7 +31,7 @@ class PartitionedFlat(InvertedFile):
         Raises:
           UserError: if there is no item, or a vector is not finite.
         """
-        super().__init__(embeddings, partitions, 1, seed)
+        super().__init__(embeddings, partitions, seed)
         owners = self._owners.numpy()
         order = np.argsort(owners, kind="stable")
         sizes = np.bincount(owners, minlength=self.partitions)
@@ -43,47 +41,19 @@ class PartitionedFlat(InvertedFile):
         self._first = held((np.cumsum(sizes) - sizes).astype(np.int32))
 
     def _nearest(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        count = tf.shape(queries)[0]
-        return tf.cond(
-            count <= _TOGETHER,
-            lambda: self._nearest_together(queries, k),
-            lambda: self._nearest_in_turn(queries, k, count),
-        )
-
-    def _nearest_in_turn(
-        self, queries: tf.Tensor, k: tf.Tensor, count: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Searches for some queries after the others: all together would fill the memory."""
-        turns = -(-count // _TOGETHER)
-        kinds = tf.int64, tf.float32
-        found = [
-            tf.TensorArray(kind, turns, infer_shape=False, element_shape=[None, None])
-            for kind in kinds
-        ]
-
-        def search(turn: tf.Tensor, ids: tf.TensorArray, scores: tf.TensorArray) -> tuple:
-            some = queries[turn * _TOGETHER : (turn + 1) * _TOGETHER]
-            parts = self._nearest_together(some, k)
-            return turn + 1, ids.write(turn, parts[0]), scores.write(turn, parts[1])
-
-        _, ids, scores = tf.while_loop(lambda turn, *_: turn < turns, search, (0, *found))
-        return ids.concat(), scores.concat()
-
-    def _nearest_together(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        _, partitions, near = self._near(queries, self._sizes, k)
-        sizes = tf.where(near, tf.gather(self._sizes, partitions), 0)
+        bases = tf.matmul(queries, self._centroids, transpose_b=True)
+        _, partitions = tf.math.top_k(bases, self._partitions_for(k), sorted=False)
+        sizes = tf.gather(self._sizes, partitions)
         first = tf.gather(self._first, partitions)
-        places = tf.ragged.range(tf.reshape(first, [-1]), tf.reshape(first + sizes, [-1])).values
-        each = tf.reduce_sum(sizes, 1)
-        asked = tf.repeat(queries, each, axis=0)
-        scores = tf.reduce_sum(tf.gather(self._vectors, places) * asked, 1)
-        ends = tf.cumsum(each)
-        by_query = tf.RaggedTensor.from_row_limits(scores, ends, validate=False)
-        listed = by_query.to_tensor(-np.inf)
-        found, columns = tf.math.top_k(listed, tf.minimum(k, tf.shape(listed)[1]))
-        within = tf.minimum(columns + (ends - each)[:, tf.newaxis], tf.size(places) - 1)
-        rows = tf.gather(self._rows, tf.gather(places, within))
-        return filled(rows, found, k)
+        ranges = tf.ragged.range(tf.reshape(first, [-1]), tf.reshape(first + sizes, [-1]))
+        ends = tf.cumsum(tf.reduce_sum(sizes, 1))
+        by_query = tf.RaggedTensor.from_row_limits(ranges.values, ends, validate=False)
+        places = by_query.to_tensor(-1)
+        scores = tf.linalg.matvec(tf.gather(self._vectors, tf.maximum(places, 0)), queries)
+        scores = tf.where(places >= 0, scores, -np.inf)
+        found, columns = tf.math.top_k(scores, tf.minimum(k, tf.shape(scores)[1]))
+        best_places = tf.maximum(tf.gather(places, columns, batch_dims=1), 0)
+        return filled(tf.gather(self._rows, best_places), found, k)
 
     def _search(
         self,

@@ -120,6 +120,11 @@ def count_cache(cache: str, found: bool) -> None:
     _CACHE(cache, "hit" if found else "miss").inc()
 
 
+def count_fallback(part: str) -> None:
+    """Counts an answer that did without a part that no slate names: the guide's language model."""
+    _FALLBACKS(part).inc()
+
+
 def count_coalesced() -> None:
     """Counts a request that took the answer of an equal one under way."""
     _COALESCED.inc()

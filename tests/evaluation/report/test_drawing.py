@@ -13,7 +13,7 @@ from tfrec.retrieval.tuning import Measurement
 pytestmark = pytest.mark.filterwarnings("error:.*:UserWarning")
 BINS = np.array([0.1, 0.5])
 NONE = np.full(10, np.nan)
-ONE = Measurement("partitioned", 100, "", 3, 1.2, 0.9, 0.5, 12.0)
+ONE = Measurement("partitioned", 100, "", 3, 1.2, 0.9, 0.5, 0.1, 12.0)
 ANOTHER = ONE._replace(recall=0.97, milliseconds=20.0)
 
 PLOTS = {

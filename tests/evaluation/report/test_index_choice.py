@@ -2,7 +2,7 @@ from tfrec.evaluation.report.index_choice import IndexChoice
 from tfrec.retrieval.config import IndexConfig, Promise
 from tfrec.retrieval.tuning import Measurement
 
-CHOSEN = Measurement("scann", 100, "100 partitions", 4, 2.0, 0.96, 1.5, 12.5)
+CHOSEN = Measurement("scann", 100, "100 partitions", 4, 2.0, 0.96, 1.5, 0.2, 12.5)
 SLOWER = CHOSEN._replace(milliseconds=2.0)
 SUMMARY = {
     "items": 60, "measured_on_queries": 9, "chosen": CHOSEN._asdict(),

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from chat_server import ChatServer, chat, chat_server
 from tfrec.config import validate
 from tfrec.data.catalogue import Catalogue
 from tfrec.errors import UserError
+from tfrec.service import metrics
 from tfrec.service.guide.categories import Categories
 from tfrec.service.guide.config import GuideConfig
 from tfrec.service.guide.language_model import LanguageModel
@@ -58,6 +60,7 @@ def test_model_reads_and_phrases(begin: Callable, server: ChatServer) -> None:
         "leave out nuts; please check the label."
     )
     assert reply.phrased_by == "small-1"
+    assert reply.slate.fallbacks == ()
     assert reply.understood.filters.only == {"category": ("BAG SNACKS",)}
 
 
@@ -93,10 +96,19 @@ def test_key_in_the_config_is_no_field() -> None:
         config(CLOSED, api_key="k-123")
 
 
+def counted() -> float:
+    """How often rules stood in for the model, as Prometheus reads it."""
+    told = re.search(rb'fallbacks_total{part="language_model"} (.+)', metrics.render()[0])
+    return float(told[1]) if told else 0.0
+
+
 def check_rules_stood_in(begin: Callable, server: ChatServer, **changes: Any) -> None:
     by_rules = begin().say("tea without nuts")
+    before = counted()
     reply = begin(config(server.url, **changes)).say("tea without nuts")
 
+    assert counted() == before + 1
+    assert reply.slate.fallbacks == (*by_rules.slate.fallbacks, "language_model: rules")
     assert reply.phrased_by == "rules"
     assert reply.sentence == by_rules.sentence
     assert reply.understood == by_rules.understood
@@ -174,6 +186,7 @@ def test_phrase_that_says_more_than_the_slate_is_refused(
     reply = begin(config(server.url)).say("tea")
 
     assert reply.phrased_by == "rules"
+    assert reply.slate.fallbacks == ("language_model: rules",)
     assert reply.sentence == "I found 1 item for tea."
 
 
@@ -209,9 +222,10 @@ def test_each_task_can_be_left_to_rules(
 ) -> None:
     server.answer = says({"about": "tea"}, {"sentence": "Try {1}."})
 
-    begin(config(server.url, **changes)).say("tea")
+    reply = begin(config(server.url, **changes)).say("tea")
 
     assert len(server.requests) == asked
+    assert reply.slate.fallbacks == ()
 
 
 def test_without_configuration_there_is_no_model() -> None:

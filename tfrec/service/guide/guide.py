@@ -13,10 +13,12 @@ from tfrec.service.guide.language_model import LanguageModel
 from tfrec.service.guide.meaning import Interpreter, Meaning
 from tfrec.service.guide.sentence import Notes, sentence
 from tfrec.service.guide.turn import Turn, read_turn
+from tfrec.service.metrics import count_fallback
 from tfrec.service.search.search import Search
 
 Recommend = Callable[[RecommendationRequest], Awaitable[Slate]]
 
+_MODEL = "language_model"
 _SUGGESTIONS = 3
 _MOST_EXCLUDED = 1000
 
@@ -49,10 +51,10 @@ class Guide:
         self._config = config or GuideConfig()
         self._catalogue, self._search = catalogue, search
         self._interpreter = Interpreter(catalogue, search, assortment, self._config)
-        model = self._config.language_model
-        self._model = model and LanguageModel(
-            model, self._interpreter.categories, search.vocabulary
-        )
+        self._model = None
+        if model := self._config.language_model:
+            categories = self._interpreter.categories
+            self._model = LanguageModel(model, categories, search.vocabulary)
 
     async def reply(self, request: GuideRequest, recommend: Recommend) -> GuideReply:
         """Answers one turn of a conversation.
@@ -68,11 +70,9 @@ class Guide:
           UserError: if the conversation is none that a reply has given.
         """
         before = Conversation.read(request.conversation)
-        turn = read_turn(request.message, self._interpreter.free())
-        by_rules = turn
-        if self._model:
-            turn = await self._model.read(request.message, turn)
-        turn, unknown = await asyncio.to_thread(self._known, turn, before)
+        by_rules = read_turn(request.message, self._interpreter.free())
+        read = await self._model.read(request.message, by_rules) if self._model else by_rules
+        turn, unknown = await asyncio.to_thread(self._known, read, before)
         conversation = before.after(turn)
         meaning = await asyncio.to_thread(self._interpreter.find, conversation)
         lost = not by_rules.says_something and not turn.says_something
@@ -88,8 +88,14 @@ class Guide:
             slate, meaning.understood, conversation.excluded, notes, self._config.currency
         )
         phrased = None
-        if self._model and not notes.nothing_known:
+        failed = self._model is not None and self._model.reads and read is by_rules
+        if self._model and self._model.phrases and slate.items and not notes.nothing_known:
             phrased = await self._model.phrase(request.message, meaning.understood, slate)
+            failed |= phrased is None
+        if failed:
+            count_fallback(_MODEL)
+            fallbacks = (*slate.fallbacks, f"{_MODEL}: rules")
+            slate = slate.model_copy(update={"fallbacks": fallbacks})
         return GuideReply(
             sentence=f"{phrased} {_warning(text)}".strip() if phrased else text,
             slate=slate,

@@ -70,6 +70,11 @@ class LanguageModel:
     It is given what the shopper writes, categories, and names and prices of the slate: no ids of
     shoppers or items, nothing of their history. Each answer has its time; after one that failed,
     rules do for a while without it.
+
+    Attributes:
+      name: of the model.
+      reads: whether it is asked what a message says.
+      phrases: whether it is asked for a sentence.
     """
 
     def __init__(
@@ -84,7 +89,7 @@ class LanguageModel:
         Raises:
           UserError: if the environment lacks the key.
         """
-        self.name = config.model
+        self.name, self.reads, self.phrases = config.model, config.parse, config.phrase
         self._config, self._clock, self._rests_until = config, clock, -float("inf")
         self._categories, self._catalogue_words = categories, catalogue_words
         headers = {}
@@ -115,7 +120,7 @@ class LanguageModel:
           that the model drops no allergy; and all else of the rules. What rules read, where the
           model fails or names a category that there is not.
         """
-        if not self._config.parse:
+        if not self.reads:
             return by_rules
         asked = _READ + orjson.dumps(self._categories.largest(_SHOWN_CATEGORIES)).decode()
         answer = await self._ask(asked, message, _Read)
@@ -137,8 +142,6 @@ class LanguageModel:
 
     async def phrase(self, message: str, understood: Understood, slate: Slate) -> str | None:
         """Says in a sentence what was found; None where the model fails or says anything else."""
-        if not self._config.phrase or not slate.items:
-            return None
         shown = slate.items[:_MOST_ITEMS]
         prices = {item.position: item.features.get(PRICE) for item in shown}
         asked = orjson.dumps(
