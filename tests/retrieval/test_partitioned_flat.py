@@ -4,7 +4,6 @@ import tensorflow as tf
 
 from tfrec.errors import UserError
 from tfrec.retrieval.clustering import train_centroids
-from tfrec.retrieval.index import NO_ITEM
 from tfrec.retrieval.partitioned_flat import PartitionedFlat
 
 K = 20
@@ -70,21 +69,6 @@ def test_items_of_the_nearest_partitions_are_scored_and_no_others(probed: int) -
         numbers.add(len(inside))
         assert row.tolist() == inside[np.argsort(-vectors[inside] @ query)][:K].tolist()
     assert len(numbers) > 10
-
-
-def test_list_ends_where_the_partitions_have_no_more_items() -> None:
-    vectors = vectors_of(400) * np.geomspace(1, 1000, 400, dtype=np.float32)[:, np.newaxis]
-    index = PartitionedFlat(vectors, partitions=4)
-    centroids = train_centroids(vectors, 4)
-    owners = np.square(vectors[:, np.newaxis] - centroids).sum(-1).argmin(1)
-
-    index.probe([(K, 1)], rescored=1)
-    ids, scores = search(index, vectors, K)
-
-    inside = np.bincount(owners)[np.argmax(vectors @ centroids.T, axis=1)]
-    assert min(inside) < K < max(inside)
-    assert (ids != NO_ITEM).sum(1).tolist() == np.minimum(inside, K).tolist()
-    assert ((ids == NO_ITEM) == (scores == -np.inf)).all()
 
 
 def test_vectors_are_those_of_the_rows() -> None:

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfrec.retrieval.clustering import second_nearest
 from tfrec.retrieval.index import NO_ITEM, best
 from tfrec.retrieval.inverted_file import InvertedFile, held
+from tfrec.retrieval.probing import entry
 
 _ANY = float(np.finfo(np.float32).max)
 _CHUNK = 16
@@ -70,7 +71,7 @@ class Partitioned(InvertedFile):
             may be below the best one's, in standard deviations of all centres' scores. Partitions
             that a list needs to be full are searched all the same.
         """
-        self._reaches.assign(reaches)
+        self._reaches.assign(self._by_length(reaches))
 
     def _lay_out(self, embeddings: np.ndarray, centroids: np.ndarray, owners: np.ndarray) -> None:
         """Puts the items of each partition side by side, in whole chunks."""
@@ -110,7 +111,7 @@ class Partitioned(InvertedFile):
         """
         bases = tf.matmul(queries, self._centroids, transpose_b=True)
         scores, partitions = tf.math.top_k(bases, self._partitions_for(k))
-        reach = self._for_length(self._reaches, k) * tf.math.reduce_std(bases, 1, keepdims=True)
+        reach = entry(self._reaches, k) * tf.math.reduce_std(bases, 1, keepdims=True)
         before = tf.cumsum(tf.gather(self._sizes, partitions), 1, exclusive=True)
         filling = before < self._rescored_for(k) * self.copies
         near = filling | (scores >= scores[:, :1] - reach)

@@ -10,9 +10,9 @@ from tfrec.retrieval.inverted_file import InvertedFile, held
 class PartitionedFlat(InvertedFile):
     """An inverted file whose partitions hold the vectors themselves, so that scores are exact.
 
-    It searches for all queries of a batch at once, without a loop: what a partition takes is a few
-    operations' fixed cost and the copying of its vectors. In a small catalogue that is less than
-    the loops of `Partitioned` take; in a large one the four times as many bytes are more.
+    It searches for all queries of a batch at once, without a loop: a search takes a few operations'
+    fixed cost and the copying of the vectors that are scored. In a small catalogue that is less
+    than the loops of `Partitioned` take; in a large one the four times as many bytes are more.
 
     Source: Jegou, Douze and Schmid, Product Quantization for Nearest Neighbor Search, IEEE TPAMI
     2011, for the inverted file.
@@ -43,17 +43,17 @@ class PartitionedFlat(InvertedFile):
     def _nearest(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         bases = tf.matmul(queries, self._centroids, transpose_b=True)
         _, partitions = tf.math.top_k(bases, self._partitions_for(k), sorted=False)
-        sizes = tf.gather(self._sizes, partitions)
-        first = tf.gather(self._first, partitions)
-        ranges = tf.ragged.range(tf.reshape(first, [-1]), tf.reshape(first + sizes, [-1]))
-        ends = tf.cumsum(tf.reduce_sum(sizes, 1))
-        by_query = tf.RaggedTensor.from_row_limits(ranges.values, ends, validate=False)
-        places = by_query.to_tensor(-1)
-        scores = tf.linalg.matvec(tf.gather(self._vectors, tf.maximum(places, 0)), queries)
-        scores = tf.where(places >= 0, scores, -np.inf)
-        found, columns = tf.math.top_k(scores, tf.minimum(k, tf.shape(scores)[1]))
-        best_places = tf.maximum(tf.gather(places, columns, batch_dims=1), 0)
-        return filled(tf.gather(self._rows, best_places), found, k)
+        first = tf.reshape(tf.gather(self._first, partitions), [-1])
+        sizes = tf.reshape(tf.gather(self._sizes, partitions), [-1])
+        found = tf.ragged.range(first, first + sizes)
+        ends = found.row_splits[:: tf.shape(partitions)[1]]
+        listed = tf.RaggedTensor.from_row_splits(found.values, ends, validate=False).to_tensor(-1)
+        places = tf.maximum(listed, 0)
+        scores = tf.linalg.matvec(tf.gather(self._vectors, places), queries)
+        scores = tf.where(listed >= 0, scores, -np.inf)
+        scores, columns = tf.math.top_k(scores, tf.minimum(k, tf.shape(scores)[1]))
+        rows = tf.gather(self._rows, tf.gather(places, columns, batch_dims=1))
+        return filled(rows, scores, k)
 
     def _search(
         self,
