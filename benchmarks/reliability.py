@@ -100,16 +100,23 @@ def drain(server: Server) -> dict[str, float]:
     steps, refused = _steps_of_a_second(server), 0
     with _Running(server, steps) as running:
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
         for connect in (over_grpc, over_rest):
-            try:
-                connect(server)("serving_default", {"x": np.zeros(1, np.float32)})
-            except (grpc.RpcError, httpx.TransportError) as error:
-                refused += _name(error) in ("UNAVAILABLE", "ConnectionError")
+            refused += _refuses(connect(server), running)
     lost = sum(end != "OK" for end, _ in running.ends)
     status = server.process.wait(DEADLINE_SECONDS)
     return {"answered": len(running.ends) - lost, "lost": lost, "refused": refused,
             "exit_status": status}  # fmt: skip
+
+
+def _refuses(ask: Ask, running: "_Running") -> bool:
+    """Whether a request is refused before all that run have ended."""
+    while len(running.ends) < CALLERS:
+        try:
+            ask("serving_default", {"x": np.zeros(1, np.float32)})
+        except (grpc.RpcError, httpx.TransportError) as error:
+            return _name(error) in ("UNAVAILABLE", "ConnectionError")
+        time.sleep(0.05)
+    return False
 
 
 def _steps_of_a_second(server: Server) -> int:
@@ -204,7 +211,7 @@ class _Running:
     def __enter__(self) -> "_Running":
         for connect in [over_grpc, over_rest] * (CALLERS // 2):
             self._threads.submit(self._ask, connect(self._server))
-        busy = _busy_seconds(self._server) + 0.2
+        busy = _busy_seconds(self._server) + 0.2 * CALLERS
         while _busy_seconds(self._server) < busy and not self.ends:  # They run in the graph.
             time.sleep(0.05)
         return self

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 _BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
-_TIMEOUT_SECONDS = 120
+_TIMEOUT_SECONDS = 400
 
 _MEASURE = """
 <script>

@@ -46,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server
         server.requests.append({"path": self.path, **body})
         server.headers.append(dict(self.headers))
-        server.hold.wait(30)
+        server.hold.wait(120)
         content = server.answer(body)
         try:
             self.send_response(server.status)

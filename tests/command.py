@@ -9,7 +9,7 @@ from shop import Shop
 
 from tfrec.stages.experiment import Experiment
 
-TIMEOUT_SECONDS = 240
+TIMEOUT_SECONDS = 900
 LONG = 8000
 """Rows for unknown values in the run's item table, so that it is long enough to be sharded."""
 

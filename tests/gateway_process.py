@@ -15,7 +15,7 @@ import yaml
 
 from tfrec.data.prepared import PreparedData
 
-_START_SECONDS, _STOP_SECONDS = 180, 30
+_START_SECONDS, _STOP_SECONDS = 600, 60
 
 
 @dataclass

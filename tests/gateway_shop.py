@@ -37,6 +37,11 @@ from tfrec.serving.signature import Signature, TensorSpec
 ITEMS, AISLES = 40, 5
 MODEL, COMPANIONS = "toy", "toy_companions"
 GAP = 1800
+PATIENT = {
+    "request": "60s",
+    "budgets": dict.fromkeys(("gather", "sources", "rank", "explain"), "60s"),
+}
+"""Time for each step, however slow the machine is."""
 THINGS = ("milk", "bread", "beer", "cheese", "apple")
 BRANDS = ("Acme", "Best", "Corner")
 IDS = [f"item-{number:02d}" for number in range(ITEMS)]
@@ -265,10 +270,11 @@ def make_gateway(
       store: instead of the one that the config names, SQLite below `folder`.
       companions: whether there is a model of what goes with an item.
       assortment: whether prices, stock and flags are known.
-      **service: the `service` section, e.g. `flow={"value": "click"}`.
+      **service: the `service` section, e.g. `flow={"value": "click"}`; no step is late by default.
     """
     folder.mkdir(parents=True, exist_ok=True)
     content = {"folder": str(folder / "service"), **service}
+    content["resilience"] = PATIENT | service.get("resilience", {})
     if assortment:
         content.setdefault("assortment", write_assortment(folder))
     config = validate(ServiceConfig, content, "service")

@@ -1,5 +1,6 @@
 """Training jobs on a small shop's prepared data, and what becomes of their processes."""
 
+import contextlib
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from tfrec.training.job import TrainingJob
 from tfrec.training.processes import TaskStatus
 from tfrec.training.progress import Progress
 
-DEADLINE_SECONDS = 200
+DEADLINE_SECONDS = 600
 
 
 def write_job(shop: Shop, prepared: PreparedData, folder: Path, **training: object) -> TrainingJob:
@@ -56,9 +57,10 @@ def find_task(name: str, parent: psutil.Process) -> psutil.Process:
 
     def look() -> list[psutil.Process]:
         for child in parent.children(recursive=True):
-            task = json.loads(child.environ().get("TF_CONFIG", "{}")).get("task")
-            if task == {"type": kind, "index": int(index)}:
-                found.append(child)
+            with contextlib.suppress(psutil.Error):  # it may have ended meanwhile
+                task = json.loads(child.environ().get("TF_CONFIG", "{}")).get("task")
+                if task == {"type": kind, "index": int(index)}:
+                    found.append(child)
         return found
 
     wait_until(look, f"{name} runs")

@@ -29,7 +29,7 @@ from tfrec.pipelines.kubeflow.locations import ROOT_VARIABLE
 
 TESTS = Path(__file__).parent
 FOLDERS = {"gs": "gcs", "s3": "s3", "minio": "minio"}
-TIMEOUT_SECONDS = 240
+TIMEOUT_SECONDS = 900
 
 
 class TaskRun(NamedTuple):
@@ -63,7 +63,7 @@ class ForkingLauncher(AbstractContextManager):
 
     def __exit__(self, *_: object) -> None:
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(120)
 
     def __call__(self, command: Sequence[str], env: Mapping[str, str], log: Path) -> int:
         python, option, *argv = command

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -18,11 +17,13 @@ import httpx
 import pytest
 import yaml
 
+from tfrec.training.ports import reserve_port
+
 T = TypeVar("T")
 
 MONITORING = Path(__file__).parents[1] / "configs" / "monitoring"
 _ALERTMANAGER = ("prometheus-alertmanager", "alertmanager")
-_DEADLINE_SECONDS = 60
+_DEADLINE_SECONDS = 180
 _POLL_SECONDS = 0.1
 
 
@@ -88,7 +89,7 @@ def running_prometheus(
         job["static_configs"] = [{"targets": [f"127.0.0.1:{targets[job['job_name']]}"]}]
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
     (folder / "alerts.yaml").write_text(_hurried((MONITORING / "alerts.yaml").read_text()))
-    port = free_port()
+    port = reserve_port()
     command = [
         program("prometheus"), f"--config.file={folder}/prometheus.yaml",
         f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}",
@@ -108,7 +109,7 @@ def running_alertmanager(folder: Path, receiver: int) -> Iterator[int]:
     (folder / "secrets").mkdir()
     for name in ("on_call", "team"):
         (folder / "secrets" / name).write_text(f"credentials of {name}")
-    port = free_port()
+    port = reserve_port()
     command = [
         program(*_ALERTMANAGER), f"--config.file={folder}/alertmanager.yaml",
         f"--storage.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}",
@@ -154,13 +155,6 @@ def running_receiver() -> Iterator[Receiver]:
         yield Receiver(server.server_port, told)
         server.shutdown()
         thread.join()
-
-
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def _hurried(rules: str) -> str:

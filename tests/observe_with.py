@@ -5,7 +5,6 @@ as a process: `python observe_with.py mirrored` or `parameter_server`. It fails 
 """
 
 import os
-import socket
 import sys
 from collections.abc import Callable
 
@@ -15,6 +14,7 @@ import tensorflow as tf
 from tfrec.embeddings.dynamic_vocabulary import DynamicVocabulary
 from tfrec.features.plan import Dynamic, Table
 from tfrec.features.spec import EvictByAge, EvictLeastUsed
+from tfrec.training.ports import reserve_port
 
 BATCHES, BATCH = 40, 30
 Run = Callable[[tf.Tensor, tf.Tensor], list[np.ndarray]]
@@ -70,8 +70,8 @@ def mirrored() -> None:
 def parameter_server() -> None:
     """Two servers hold half of each variable."""
     addresses = {
-        "worker": [f"localhost:{_free_port()}"],
-        "ps": [f"localhost:{_free_port()}" for _ in range(2)],
+        "worker": [f"127.0.0.1:{reserve_port()}"],
+        "ps": [f"127.0.0.1:{reserve_port()}" for _ in range(2)],
     }
     spec = tf.train.ClusterSpec(addresses)
     servers = [
@@ -92,12 +92,6 @@ def parameter_server() -> None:
 
     compare(strategy, run)
     del servers
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return probe.getsockname()[1]
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,9 +14,11 @@ import platformdirs
 import pytest
 import redis
 
+from tfrec.training.ports import reserve_port
+
 _PACKAGES = ("redis-server", "redis-tools", "libatomic1", "libjemalloc2", "liblzf1")
 _CACHE = Path(platformdirs.user_cache_dir("tfrec")) / "redis-server"
-_FETCH_SECONDS, _START_SECONDS = 120, 30
+_FETCH_SECONDS, _START_SECONDS = 120, 120
 
 
 @dataclass
@@ -59,7 +60,7 @@ def running_redis(folder: Path) -> Iterator[RedisServer]:
         if os.environ.get("TFREC_TEST_REDIS") == "required":
             pytest.fail(missing)
         pytest.skip(missing)
-    port = _free_port()
+    port = reserve_port()
     server = RedisServer(folder, port, _start(folder, port))
     try:
         yield server
@@ -148,9 +149,3 @@ def _with_libraries(program: Path) -> dict[str, str]:
     """The environment in which a program finds what was unpacked beside it."""
     libraries = program.parents[1].glob("lib/*-linux-gnu")
     return os.environ | {"LD_LIBRARY_PATH": ":".join(map(str, libraries))}
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]

@@ -6,7 +6,6 @@ TensorFlow takes a worker's GPUs for its replicas. Where there is none, parts of
 """
 
 import os
-import socket
 import sys
 
 import numpy as np
@@ -17,6 +16,7 @@ from tensorflow.python.distribute.parameter_server_strategy_v2 import (
 from toy_model import Batch, make_batch, make_model
 
 from tfrec.training.config import TrainingConfig
+from tfrec.training.ports import reserve_port
 from tfrec.training.step import WORKER, make_step
 
 BATCH = 48
@@ -57,7 +57,7 @@ def _cluster(
     )
     ParameterServerStrategyV2Extended.worker_devices = property(lambda self: devices)
     tasks = ("worker", "ps")
-    cluster = tf.train.ClusterSpec({task: [f"127.0.0.1:{_free_port()}"] for task in tasks})
+    cluster = tf.train.ClusterSpec({task: [f"127.0.0.1:{reserve_port()}"] for task in tasks})
     split = tf.compat.v1.ConfigProto(device_count={"CPU": replicas})
     servers = [tf.distribute.Server(cluster, task, 0, "grpc", split) for task in tasks]
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(cluster, rpc_layer="grpc")
@@ -76,12 +76,6 @@ def _parts(replicas: int, steps: int) -> tf.data.Dataset:
     for part in parts[1:]:
         whole = whole.concatenate(part)
     return whole
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@
 It prints the slices that the servers wrote, a line for each of them and for itself.
 """
 
-import socket
 import sys
 
 import tensorflow as tf
 
+from tfrec.training.ports import reserve_port
 from tfrec.training.saved_pieces import InPieces
 
 ROWS, DIM, ROWS_AT_ONCE = 25, 4, 5
@@ -39,7 +39,7 @@ def main(prefix: str) -> None:
 
 def _cluster() -> tuple[tf.distribute.ParameterServerStrategy, list[tf.distribute.Server]]:
     jobs = {"worker": 1, "ps": 2}
-    addresses = {job: [f"127.0.0.1:{_free_port()}" for _ in range(n)] for job, n in jobs.items()}
+    addresses = {job: [f"127.0.0.1:{reserve_port()}" for _ in range(n)] for job, n in jobs.items()}
     cluster = tf.train.ClusterSpec(addresses)
     servers = [
         tf.distribute.Server(cluster, job, task, "grpc")
@@ -49,12 +49,6 @@ def _cluster() -> tuple[tf.distribute.ParameterServerStrategy, list[tf.distribut
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(cluster, rpc_layer="grpc")
     cut = tf.distribute.experimental.partitioners.FixedShardsPartitioner(2)
     return tf.distribute.ParameterServerStrategy(resolver, cut), servers
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import pytest
 
 _CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 _DRIVER = shutil.which("chromedriver")
-_SECONDS = 60
+_SECONDS = 240
 _PHONE = 600
 _STARTED = re.compile(r"successfully on port (\d+)")
 _REFERENCE = "element-6066-11e4-a52e-4f735466cecf"

@@ -67,6 +67,7 @@ def test_pipeline_runs_through_a_server_of_its_own(
         flink_master="[local]",
         flink_job_server_jar=str(jar),
         job_server_jvm_properties=["-Xmx1g"],
+        job_server_timeout=600,
     )
 
     def build(pipeline: beam.Pipeline) -> None:
@@ -133,7 +134,7 @@ def test_log_of_a_failed_pipeline_is_kept_and_named(
 ) -> None:
     launcher = program("launcher", JOB_SERVER)
     (home / "server.jar").touch()
-    given = options(f"--job_server_java_launcher={launcher}")
+    given = options(f"--job_server_java_launcher={launcher}", "--job_server_timeout=600")
     given.view_as(FlinkRunnerOptions).flink_job_server_jar = str(home / "server.jar")
     caplog.set_level(logging.ERROR, logger="tfrec")
 

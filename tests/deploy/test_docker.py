@@ -235,7 +235,9 @@ def test_health_of_a_task_is_that_of_its_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         listening = task_health(port)
-    closed = task_health(port)
+    with socket.socket() as silent:  # holds its port, and does not listen there
+        silent.bind(("127.0.0.1", 0))
+        closed = task_health(silent.getsockname()[1])
 
     assert (listening, closed, task_health(None)) == (0, 1, 0)
 

@@ -324,7 +324,7 @@ def test_strategies_keep_the_table_that_one_device_would(strategy: str) -> None:
         env={**os.environ, "TF_USE_LEGACY_KERAS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=800,
     )
 
     assert done.returncode == 0, done.stderr[-3000:]

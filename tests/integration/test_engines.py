@@ -25,10 +25,11 @@ from tfrec.errors import UserError
 from tfrec.features import FeatureSpec
 from tfrec.stages.artifact import Artifact
 from tfrec.stages.prepare import prepare
+from tfrec.training.ports import reserve_port
 
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 300
 # Workers import TensorFlow anew for every pipeline.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def rows_by_folder(artifact: Path) -> dict[str, Counter[str]]:
@@ -78,12 +79,6 @@ def vocabularies(artifact: Path) -> dict[str, list[str]]:
     return {file.name: read_lines(file) for file in artifact.glob("transform/**/assets/*")}
 
 
-def free_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return unused.getsockname()[1]
-
-
 @contextlib.contextmanager
 def server(command: list[str], port: int, log: Path) -> Iterator[str]:
     """Runs a server in a process of its own and yields its address."""
@@ -112,7 +107,7 @@ def server(command: list[str], port: int, log: Path) -> Iterator[str]:
 
 
 def beam_server(module: str, port_option: str, log: Path) -> contextlib.AbstractContextManager[str]:
-    port = free_port()
+    port = reserve_port()
     return server([sys.executable, "-m", module, f"--{port_option}={port}"], port, log)
 
 
@@ -124,7 +119,7 @@ def job_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         "apache_beam.runners.portability.local_job_service_main", "job_port", log
     ) as jobs:
         # This job service takes the timeout for the longest that a pipeline may run.
-        yield {"runner": "PortableRunner", "job_endpoint": jobs, "job_server_timeout": 600}
+        yield {"runner": "PortableRunner", "job_endpoint": jobs, "job_server_timeout": 1800}
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +148,7 @@ def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         jar = flink_job_server_jar("1.18")
         yield {**options, "flink_version": "1.18", "flink_job_server_jar": str(jar)}
     except UserError as error:
-        folder, port = tmp_path_factory.mktemp("flink"), free_port()
+        folder, port = tmp_path_factory.mktemp("flink"), reserve_port()
         command = job_server_of_modules(folder, port, str(error))
         with server(command, port, folder / "log") as endpoint:
             yield {**options, "job_endpoint": endpoint}

@@ -15,7 +15,7 @@ from tfrec.stages.artifact import Artifact
 from tfrec.stages.experiment import Experiment
 from tfrec.stages.recommender import Recommender
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from command import LONG, Run, tfrec
 from tfrec.cli.main import cli
 from tfrec.errors import UserError
 
+pytestmark = pytest.mark.timeout(1800)
+
 STAGES = ("prepare", "train", "index", "evaluate", "export")
 
 

@@ -12,7 +12,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 def last_line(*arguments: object) -> dict[str, Any]:
     """What a script prints at its end, once it has found nothing wrong."""
     done = subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=280
+        [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=850
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
     return json.loads(done.stdout.splitlines()[-1])

@@ -20,7 +20,7 @@ from tfrec.service.http.app import make_app
 from tfrec.service.http.config import HttpConfig
 from tfrec.service.storefront.pages import routes
 
-_SECONDS = 20
+_SECONDS = 60
 _DESKTOP, _NARROW_PHONE = 1280, 360
 
 
@@ -286,4 +286,4 @@ def _serving(make: Callable[[], Gateway]) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server[0].should_exit = True
-        thread.join(30)
+        thread.join(_SECONDS)

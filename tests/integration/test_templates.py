@@ -23,7 +23,7 @@ from tfrec.training.epoch_log import read_epochs
 from tfrec.training.job import TrainingJob
 from tfrec.training.processes import SUPERVISED
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 PROGRAM = Path(__file__).parents[1] / "trains_in_turn.py"
 TEMPLATES = Path(__file__).parents[2] / "examples"

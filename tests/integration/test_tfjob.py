@@ -25,7 +25,7 @@ from tfrec.training.config import TrainingConfig
 from tfrec.training.existing_cluster import ExistingCluster
 from tfrec.training.submit import Submitter
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 TRAINING = {"batch_size": 256, "epochs": 2, "workers": 1, "parameter_servers": 1}
 

@@ -66,11 +66,11 @@ def test_a_place_does_not_see_later_ones_and_padding_changes_nothing(
 
     before, after = model._encoder(values, lengths), model._encoder(changed, lengths)
 
-    np.testing.assert_allclose(before[:, :4], after[:, :4], atol=1e-6)
+    np.testing.assert_allclose(before[:, :4], after[:, :4], atol=1e-5)
     assert np.abs(before[:, 4:] - after[:, 4:]).max(axis=-1).min() > 1e-3
     alone = embed(model, [[3, 1, 4]])
     beside = embed(model, [[3, 1, 4], list(range(LAST))])
-    np.testing.assert_allclose(alone[0], beside[0], atol=1e-6)
+    np.testing.assert_allclose(alone[0], beside[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

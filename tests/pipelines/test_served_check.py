@@ -89,12 +89,12 @@ def test_a_server_that_takes_too_long_is_stopped(version: Path) -> None:
         check_served(version, timeout_seconds=0.1)
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_a_server_that_takes_too_long_is_stopped_whatever_it_prints(
     version: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_requests(version, "shop", [StoredRequest(RECOMMEND, NOTHING, LISTS)])
-    start_with("a library says hello", "sleep 60", tmp_path, monkeypatch)
+    start_with("a library says hello", "sleep 600", tmp_path, monkeypatch)
 
     with pytest.raises(UserError, match=r"it was killed: not ready within 0\.5 seconds"):
         check_served(version, timeout_seconds=0.5)

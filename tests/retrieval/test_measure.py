@@ -62,12 +62,12 @@ def test_latency_is_measured_per_query(monkeypatch: pytest.MonkeyPatch) -> None:
     milliseconds = measure_latency(traced(index, 4), np.eye(4, dtype=np.float32)[:3], k=2)
 
     assert milliseconds == 1000.0
-    assert next(clock) == 2 * (1 + 3)
+    assert next(clock) == 2 * (1 + 30)
 
 
-@pytest.mark.parametrize(("together", "searches"), [(2, 2), (4, 1), (64, 1)])
+@pytest.mark.parametrize("together", [2, 4, 64])
 def test_queries_asked_together_share_the_time(
-    monkeypatch: pytest.MonkeyPatch, together: int, searches: int
+    monkeypatch: pytest.MonkeyPatch, together: int
 ) -> None:
     clock = iter(float(second) for second in range(100))
     monkeypatch.setattr(measure, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
@@ -76,7 +76,7 @@ def test_queries_asked_together_share_the_time(
     milliseconds = measure_latency(traced(BruteForce(tf.eye(4)), 4), queries, 2, together)
 
     assert milliseconds == 1000.0 / min(together, 4)
-    assert next(clock) == 2 * (1 + searches)
+    assert next(clock) == 2 * (1 + 30)
 
 
 def test_memory_is_that_of_all_variables() -> None:

@@ -13,6 +13,13 @@ from tfrec.service.redis_store import RedisStore
 from tfrec.service.sqlite_store import SqliteStore
 
 
+@pytest.fixture(autouse=True)
+def patient_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has stores wait for a disk that others keep busy."""
+    monkeypatch.setattr("tfrec.service.redis_store._TIMEOUT_SECONDS", 60.0)
+    monkeypatch.setattr("tfrec.service.sqlite_store._WAIT_SECONDS", 60.0)
+
+
 @pytest.fixture
 def service_shop(tmp_path: Path) -> ServiceShop:
     return make_service_shop(tmp_path / "shop")

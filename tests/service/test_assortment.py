@@ -203,7 +203,7 @@ def test_thread_looks_after_the_file_until_it_is_closed(
     monkeypatch.setattr(live, "check", looked.set)
 
     live.start()
-    assert looked.wait(30)
+    assert looked.wait(60)
     live.close()
 
     assert "assortment" not in {thread.name for thread in threading.enumerate()}

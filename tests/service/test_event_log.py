@@ -296,7 +296,7 @@ def test_what_is_submitted_while_the_log_closes_is_answered(
     waits.wait()
     with ThreadPoolExecutor(1) as other:
         closing = other.submit(log.close)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while log._queue.empty() and time.monotonic() < deadline:
             time.sleep(0.001)
         try:

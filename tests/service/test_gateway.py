@@ -445,7 +445,8 @@ def test_a_part_that_fails_again_and_again_is_left_alone_and_told_of(tmp_path: P
             await slate(gateway, user=str(user))
         return gateway.readiness()
 
-    readiness = within(tmp_path, ask, models=models)
+    patient = {"breaker": {"recover": "60s"}}
+    readiness = within(tmp_path, ask, models=models, resilience=patient)
 
     assert models.asked.count((MODEL, "rank")) == 5
     assert readiness.ready

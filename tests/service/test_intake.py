@@ -146,7 +146,7 @@ def test_store_that_is_back_gets_what_it_missed_without_being_asked_to(
         intake.take([row(1)])
         store.away = False
 
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not recent(store) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert recent(store) == ["item-1"]
@@ -163,9 +163,9 @@ def test_senders_do_not_wait_while_the_store_is_given_what_it_missed(
         store.away, store.waits = False, (begun, go)
         catching_up = other.submit(intake.catch_up)
         try:
-            assert begun.wait(30)
+            assert begun.wait(60)
             later = intake.submit([row(3)])
-            assert later.result(30)[0].status == "accepted"
+            assert later.result(60)[0].status == "accepted"
         finally:
             go.set()
 

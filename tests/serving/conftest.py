@@ -142,7 +142,7 @@ def server(
     base_path = tmp_path_factory.mktemp("served") / "tiny"
     shutil.copytree(saved_models[2.0], base_path / "00000003")
     models = {"tiny": base_path, "examples": example_model.parent}
-    with ModelServer(models, port=0, rest_api_port=0, rest_api_timeout_in_ms=1000) as server:
+    with ModelServer(models, port=0, rest_api_port=0, rest_api_timeout_in_ms=5000) as server:
         yield server
 
 
@@ -182,7 +182,7 @@ def prediction_stub(
 
 @pytest.fixture(scope="session")
 def wait_until() -> Callable[..., None]:
-    def wait(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    def wait(condition: Callable[[], object], seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"did not happen within {seconds} s"

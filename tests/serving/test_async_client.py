@@ -37,23 +37,25 @@ def test_answers_are_those_of_the_blocking_client(url: str) -> None:
 def test_calls_run_at_once_and_others_go_on(url: str) -> None:
     """A quick call that begins after an endless one ends before it."""
 
-    async def ask() -> list[str]:
+    async def ask(seconds: float) -> list[str]:
         ended = []
 
-        async def call(name: str, steps: int) -> None:
+        async def call(name: str, steps: int, seconds: float) -> None:
             try:
                 inputs = {"steps": steps}
-                await client.predict("tiny", inputs, signature="slow", timeout_seconds=0.7)
+                await client.predict("tiny", inputs, signature="slow", timeout_seconds=seconds)
             except ServingError as error:
                 name = f"{name}: {error.code}"
             ended.append(name)
 
         async with AsyncClient(url) as client:
             await client.metadata("tiny")
-            await asyncio.gather(call("endless", 10**12), call("quick", 3))
+            await asyncio.gather(call("endless", 10**12, seconds), call("quick", 3, 60))
         return ended
 
-    assert asyncio.run(ask()) == ["quick", "endless: DEADLINE_EXCEEDED"]
+    in_order = ["quick", "endless: DEADLINE_EXCEEDED"]
+    # On a machine that is busy the quick call may take long, too.
+    assert any(asyncio.run(ask(seconds)) == in_order for seconds in (0.7, 3, 3))
 
 
 def test_wrong_input_is_refused_before_it_is_sent(url: str) -> None:
@@ -69,8 +71,6 @@ def test_wrong_input_is_refused_before_it_is_sent(url: str) -> None:
 def test_absent_server_is_asked_again_without_blocking_and_named(
     protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"{protocol}://127.0.0.1:{listener.getsockname()[1]}"
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -78,8 +78,11 @@ def test_absent_server_is_asked_again_without_blocking_and_named(
 
     monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=sleep))
 
-    with pytest.raises(UserError, match=f"{url}: no server answers"):
-        asyncio.run(AsyncClient(url).status("tiny"))
+    with socket.socket() as silent:  # holds its port, and does not listen there
+        silent.bind(("127.0.0.1", 0))
+        url = f"{protocol}://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"{url}: no server answers"):
+            asyncio.run(AsyncClient(url).status("tiny"))
     assert slept == [0.1, 0.2, 0.4, 0.8]
 
 

@@ -160,13 +160,13 @@ def test_deadline_is_kept(client):
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
-def test_absent_server_is_named(protocol):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    url = f"{protocol}://127.0.0.1:{port}"
-
-    with Client(url) as client, pytest.raises(UserError) as caught:
-        client.predict("tiny", {"x": [1]}, timeout_seconds=0.3)
+def test_absent_server_is_named(protocol, monkeypatch):
+    monkeypatch.setattr("tfrec.serving.client_calls._RETRY_DELAYS_SECONDS", (0.1,))
+    with socket.socket() as silent:  # holds its port, and does not listen there
+        silent.bind(("127.0.0.1", 0))
+        url = f"{protocol}://127.0.0.1:{silent.getsockname()[1]}"
+        with Client(url) as client, pytest.raises(UserError) as caught:
+            client.predict("tiny", {"x": [1]}, timeout_seconds=10)
 
     assert str(caught.value) == (
         f"{url}: no server answers; start one with `tfrec serve MODEL_ROOT`"

@@ -54,7 +54,7 @@ def exchange(*requests: bytes) -> Wire:
                 await asyncio.sleep(0)
         return wire
 
-    return asyncio.run(asyncio.wait_for(run(), 20))
+    return asyncio.run(asyncio.wait_for(run(), 60))
 
 
 def test_headers_and_body_go_out_at_once():

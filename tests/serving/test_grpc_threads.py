@@ -15,7 +15,7 @@ class Handler:
 
     def __call__(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         if request == b"wait":
-            assert self.gate.wait(20)
+            assert self.gate.wait(60)
         if request == b"refuse":
             context.abort(grpc.StatusCode.NOT_FOUND, "nothing here")
         if request == b"raise":
@@ -51,7 +51,7 @@ def server(handler: ReadingHandler) -> Iterator[grpc.Server]:
     server.start()
     yield server
     handler.gate.set()
-    assert server.stop(20).wait(5)
+    assert server.stop(60).wait(60)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def channel(server: grpc.Server) -> Iterator[grpc.Channel]:
 @pytest.fixture
 def ask(channel: grpc.Channel) -> Callable[..., str]:
     def call(request: bytes, method: str = "Reading") -> str:
-        return channel.unary_unary(f"/Service/{method}")(request, timeout=20).decode()
+        return channel.unary_unary(f"/Service/{method}")(request, timeout=60).decode()
 
     return call
 
@@ -92,7 +92,7 @@ def test_empty_request_is_one(ask):
 
 def test_quick_requests_pass_a_pool_that_is_full(ask, channel, handler):
     call = channel.unary_unary("/Service/Reading")
-    waiting = [call.future(b"wait", timeout=20) for _ in range(5)]
+    waiting = [call.future(b"wait", timeout=60) for _ in range(5)]
 
     assert not ask(b"quick").startswith("pool")
     assert not any(future.done() for future in waiting)
@@ -116,6 +116,7 @@ def test_failed_request_harms_no_other(ask, request_, code, details):
 
 def test_deadline_ends_the_wait_for_an_answer(channel, ask):
     call = channel.unary_unary("/Service/Reading")
+    ask(b"quick")  # so that there is a connection
 
     assert refusal(call, b"wait", timeout=0.05) == ("DEADLINE_EXCEEDED", "Deadline Exceeded")
     assert not ask(b"quick").startswith("pool")
@@ -124,7 +125,7 @@ def test_deadline_ends_the_wait_for_an_answer(channel, ask):
 def test_call_without_a_request_is_refused(channel, ask):
     call = channel.stream_unary("/Service/Reading")
 
-    code, details = refusal(call, iter(()), timeout=20)
+    code, details = refusal(call, iter(()), timeout=60)
 
     assert code == "UNIMPLEMENTED"
     assert details.endswith("requires exactly one request message.")
@@ -135,24 +136,24 @@ def test_call_that_is_cancelled_before_its_request_leaves_nothing(channel, ask, 
     done = threading.Event()
 
     def never() -> Iterator[bytes]:
-        done.wait(20)
+        done.wait(60)
         yield from ()
 
-    call = channel.stream_unary("/Service/Reading").future(never(), timeout=20)
+    call = channel.stream_unary("/Service/Reading").future(never(), timeout=60)
     assert not ask(b"quick").startswith("pool")
     call.cancel()
     assert not ask(b"quick").startswith("pool")
     done.set()
 
-    assert server.stop(20).wait(5)
+    assert server.stop(60).wait(60)
 
 
 def test_stop_lets_requests_in_the_pool_finish(channel, ask, handler, server):
-    future = channel.unary_unary("/Service/Reading").future(b"wait", timeout=20)
+    future = channel.unary_unary("/Service/Reading").future(b"wait", timeout=60)
     ask(b"quick")
 
-    stopped = server.stop(20)
+    stopped = server.stop(60)
     handler.gate.set()
 
     assert future.result().startswith(b"pool")
-    assert stopped.wait(5)
+    assert stopped.wait(60)

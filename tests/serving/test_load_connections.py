@@ -10,7 +10,7 @@ from tfrec.serving import ModelServer
 from tfrec.serving.address import Address
 from tfrec.serving.load_connections import RestConnection, connect, encode
 
-SECONDS = 10.0
+SECONDS = 60.0
 BYTES = np.array([b"\xff", "é".encode()], object)
 MIXED = {"name": BYTES, "count": np.array([1, 2]), "weights": np.array([[1.0, 2], [3, 4]])}
 

@@ -138,7 +138,7 @@ def test_figures_are_latencies_that_there_were_by_code() -> None:
 
 
 def test_connections_share_the_requests_at_once() -> None:
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=60)
     asked: list[bytes] = []
 
     def call(request: bytes, timeout_seconds: float) -> str:
@@ -147,7 +147,7 @@ def test_connections_share_the_requests_at_once() -> None:
         return OK
 
     requests = [str(number).encode() for number in range(40)]
-    result = run_load([call] * 4, requests, Plan(0.1, 400))
+    result = run_load([call] * 4, requests, Plan(0.1, 400, timeout_seconds=60))
 
     assert sorted(asked) == sorted(requests)
     assert set(result.codes) == {OK}

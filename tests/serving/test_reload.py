@@ -22,7 +22,7 @@ def reload(server, tmp_path):
         request = text_format.Parse(text, model_management_pb2.ReloadConfigRequest())
         with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             stub = model_service_pb2_grpc.ModelServiceStub(channel)
-            return stub.HandleReloadConfigRequest(request, timeout=20)
+            return stub.HandleReloadConfigRequest(request, timeout=60)
 
     return call
 

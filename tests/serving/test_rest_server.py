@@ -43,7 +43,7 @@ def test_stop_wakes_a_loop_that_sleeps(new_threads, monkeypatch):
     asleep = threading.Event()
     monkeypatch.setattr(uvicorn.Server, "main_loop", sleep_for_ever)
     server = RestServer(answer, "127.0.0.1", 0, drain_seconds=5)
-    assert asleep.wait(20)
+    assert asleep.wait(60)
 
     server.stop()
 
@@ -71,13 +71,13 @@ def test_stop_gives_up_on_a_loop_that_is_stuck(new_threads, monkeypatch, caplog)
     server = RestServer(get_stuck, "127.0.0.1", 0, drain_seconds=0)
     asking = threading.Thread(target=ask, args=(server.port,))
     asking.start()
-    assert stuck.wait(20)
+    assert stuck.wait(60)
 
     server.stop()
 
     assert "did not end in time" in caplog.text
     released.set()
-    asking.join(20)
+    asking.join(60)
     for thread in new_threads():
-        thread.join(20)
+        thread.join(60)
     assert not new_threads()

@@ -138,7 +138,7 @@ def test_unix_socket_answers_too(base_path, tmp_path, predict_request):
         grpc.insecure_channel(f"unix:{path}") as channel,
     ):
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        response = stub.Predict(predict_request(x=[2.0]), timeout=10)
+        response = stub.Predict(predict_request(x=[2.0]), timeout=60)
 
     assert response.outputs["y"].float_val == [3.0]
 
@@ -165,7 +165,7 @@ def test_channel_arguments_reach_grpc(base_path, predict_request):
     ):
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
-            stub.Predict(predict_request(x=[1.0] * 100), timeout=10)
+            stub.Predict(predict_request(x=[1.0] * 100), timeout=60)
 
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
@@ -179,11 +179,11 @@ def test_health_service_answers_where_it_is_asked_for(base_path):
     ):
         stub = health_pb2_grpc.HealthStub(channel)
         statuses = [
-            stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=10).status
+            stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=60).status
             for name in ("", "ModelService", "PredictionService")
         ]
         with pytest.raises(grpc.RpcError) as caught:
-            stub.Check(health_pb2.HealthCheckRequest(service="other"), timeout=10)
+            stub.Check(health_pb2.HealthCheckRequest(service="other"), timeout=60)
 
     assert statuses == [health_pb2.HealthCheckResponse.SERVING] * 3
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
@@ -194,7 +194,7 @@ def test_health_service_is_off_otherwise(server):
         grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
         pytest.raises(grpc.RpcError) as caught,
     ):
-        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=60)
 
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
@@ -207,36 +207,60 @@ def test_stop_ends_a_start_that_waits(tmp_path, wait_until, caplog):
     wait_until(lambda: "waiting" in caplog.text)
 
     server.stop()
-    starting.join(timeout=20)
+    starting.join(timeout=60)
 
     assert not starting.is_alive()
     assert server.port == 0
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
-def test_stop_lets_running_requests_finish(base_path, push, wait_until, protocol):
+def test_stop_lets_running_requests_finish(base_path, push, wait_until, protocol, monkeypatch):
     server = ModelServer(
         {"tiny": base_path}, port=0, rest_api_port=0, file_system_poll_wait_seconds=0.02
     )
     server.start()
     port = server.port if protocol == "grpc" else server.rest_api_port
-    answers = []
+    answers, runs, may_end = [], threading.Event(), threading.Event()
+    with server._manager.lease("tiny") as lease:
+        run = lease.servable.run
+
+        def held(*arguments):
+            runs.set()
+            assert may_end.wait(60)
+            return run(*arguments)
+
+        monkeypatch.setattr(lease.servable, "run", held)
     with Client(f"{protocol}://127.0.0.1:{port}") as client:
         client.metadata("tiny")
 
         def ask() -> None:
-            answers.append(client.predict("tiny", {"steps": 500_000}, signature="slow"))
+            answers.append(client.predict("tiny", {"steps": 500}, signature="slow"))
 
         asking = threading.Thread(target=ask)
         asking.start()
+        assert runs.wait(60)
         push(base_path, "2")
         # A version that has been replaced stays in this state for as long as a request runs on it.
         wait_until(lambda: client.status("tiny")[-1].state == "UNLOADING")
-        server.stop()
+        stopping = threading.Thread(target=server.stop)
+        stopping.start()
+        wait_until(lambda: _refuses(port))
+        assert stopping.is_alive()
+        assert not answers
+        may_end.set()
+        stopping.join()
         asking.join()
 
-    assert answers[0]["done"] == 500_000
+    assert answers[0]["done"] == 500
     server.wait()
+
+
+def _refuses(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_several_models_are_served(push, tmp_path):
@@ -268,16 +292,19 @@ def test_rest_request_is_stopped_at_its_timeout(base_path):
 
 def test_rest_replies_are_not_held_back(server):
     connection = http.client.HTTPConnection("127.0.0.1", server.rest_api_port)
-    seconds = []
-    for _ in range(31):
-        started = time.perf_counter()
-        connection.request("POST", "/v1/models/tiny:predict", b'{"instances": [1]}')
-        connection.getresponse().read()
-        seconds.append(time.perf_counter() - started)
-    connection.close()
 
-    # A reply that waits for an acknowledgement takes 0.04 s.
-    assert sorted(seconds)[15] < 0.03
+    def half_take() -> float:
+        seconds = []
+        for _ in range(31):
+            started = time.perf_counter()
+            connection.request("POST", "/v1/models/tiny:predict", b'{"instances": [1]}')
+            connection.getresponse().read()
+            seconds.append(time.perf_counter() - started)
+        return sorted(seconds)[15]
+
+    # A reply that waits for an acknowledgement takes 0.04 s, whether the machine is busy or not.
+    assert any(half_take() < 0.03 for _ in range(20))
+    connection.close()
 
 
 def test_versions_change_under_load(base_path, push, wait_until):
@@ -307,8 +334,10 @@ def test_versions_change_under_load(base_path, push, wait_until):
         for thread in threads:
             thread.join()
 
+        newest = [c.predict("tiny", {"x": [0.0]})["y"].item() for c in (over_grpc, over_rest)]
+
     assert set(answers) == {2.0, 3.0}
-    assert answers[-1] == 3.0
+    assert newest == [3.0, 3.0]
 
 
 def test_rest_client_does_without_tensorflow(server):

@@ -76,7 +76,7 @@ def serve(saved_models, tmp_path) -> Iterator[Callable[[SslConfig], ModelServer]
 def grpc_answer(server: ModelServer, request, credentials: grpc.ChannelCredentials) -> list[float]:
     with grpc.secure_channel(f"127.0.0.1:{server.port}", credentials) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        return list(stub.Predict(request, timeout=10).outputs["y"].float_val)
+        return list(stub.Predict(request, timeout=60).outputs["y"].float_val)
 
 
 def rest_answer(server: ModelServer, context: ssl.SSLContext) -> dict:

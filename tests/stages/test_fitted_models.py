@@ -64,7 +64,7 @@ def test_served_recommendations_are_the_best_scores_without_the_excluded(
     inputs = {"recent": tf.constant(queries.inputs(["recent"])["recent"])}
 
     scores = served["score_catalogue"](**inputs)["scores"].numpy()
-    best = np.array(ids)[np.argsort(-scores, axis=1)]
+    best = np.array(ids)[np.argsort(-scores, axis=1, kind="stable")]
     exclude = tf.constant(best[:, :1].tolist())
     answer = served["recommend"](**inputs, k=tf.constant(4), exclude=exclude)
 

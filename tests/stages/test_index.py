@@ -150,7 +150,7 @@ def test_twin_of_a_scann_index_loads_where_there_is_no_scann(
     done, refused = (
         subprocess.run(
             [sys.executable, "-c", _ASK_WITHOUT_SCANN, str(path)],
-            capture_output=True, text=True, timeout=200, check=False,
+            capture_output=True, text=True, timeout=400, check=False,
         )
         for path in (made.twin, made.saved_model)
     )  # fmt: skip

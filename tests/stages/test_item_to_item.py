@@ -35,7 +35,7 @@ from tfrec.stages.train import TrainedModel, train
 from tfrec.training.config import TrainingConfig
 from tfrec.training.job import TrainingJob
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 PHONES, SNACKS, SESSIONS = 12, 40, 900
 START = 1_600_000_000

@@ -18,7 +18,7 @@ from tfrec.stages.artifact import Artifact
 from tfrec.stages.train import TrainedModel, train
 from tfrec.training.config import TrainingConfig
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 FAST = {kind: {"kind": "lazy_adam", "learning_rate": 0.01} for kind in ("tables", "dense")}
 
 

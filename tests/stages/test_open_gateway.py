@@ -34,7 +34,7 @@ INPUTS = {
         ("shopper", [None]), ("recent", [None, None]), ("channel", [None]), ("weekday", [None])
     )
 }  # fmt: skip
-SECONDS = 60
+SECONDS = 300
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +134,9 @@ def test_no_answer_fails_while_a_new_version_takes_over(
 def test_without_a_server_the_answer_names_what_stands_in(
     experiment: Experiment, tmp_path: Path
 ) -> None:
+    budgets = {**PATIENT["budgets"], "sources": "3s"}
     config = service(
-        tmp_path, server="grpc://127.0.0.1:1", resilience={"budgets": {"sources": "300ms"}}
+        tmp_path, server="grpc://127.0.0.1:1", resilience={**PATIENT, "budgets": budgets}
     )
 
     found = within(experiment, config, lambda gateway: slate(gateway))

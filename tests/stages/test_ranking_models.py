@@ -27,7 +27,7 @@ from tfrec.stages.reporter import Reporter
 from tfrec.stages.train import TrainedModel, train
 from tfrec.training.config import TrainingConfig
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 
 MEASURED = {"k": [3], "resamples": 100}

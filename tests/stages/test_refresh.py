@@ -54,7 +54,7 @@ def put(experiment: Experiment, client: Client, file: Path) -> ItemsPut:
 
 
 def wait_until_served(client: Client, version: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while (client.status("shop")[0].version, client.status("shop")[0].state) != (
         version,
         "AVAILABLE",

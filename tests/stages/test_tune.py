@@ -134,7 +134,7 @@ def test_best_value_is_the_metric_of_the_best_trials_model_on_validation(
     answers = queries.table.select(["_relevant", "_seen"]).to_pydict().values()
     for row, relevant, seen in zip(scores, *answers, strict=True):
         wanted = set(relevant) - set(seen)
-        ranked = [item for item in np.argsort(-row) if item not in set(seen)]
+        ranked = [item for item in np.argsort(-row, kind="stable") if item not in set(seen)]
         if wanted:
             recalls.append(len(wanted & set(ranked[:5])) / len(wanted))
     assert best["value"] == pytest.approx(np.mean(recalls), abs=0.02)

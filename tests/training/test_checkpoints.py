@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfrec.errors import UserError
 from tfrec.training.checkpoints import Checkpoints, SavedEvery, latest
 
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 120
 
 
 class State:

@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from tfrec.errors import UserError
-from tfrec.training import backoff
+from tfrec.training import backoff, processes
 from tfrec.training.cluster import supervise
 from tfrec.training.config import TrainingConfig
 from tfrec.training.processes import TaskStatus
 from tfrec.training.progress import Progress
 
 LOST = 75
+HUNG = 8
+"""Seconds of silence; to start a program takes less, also where much else runs."""
 
 PROGRAM = """
 import json, os, pathlib, signal, sys, time
@@ -128,12 +130,12 @@ def test_steps_of_a_worker_make_good_for_its_earlier_deaths(stage: Stage) -> Non
 
 def test_a_silent_worker_is_killed_and_started_again(stage: Stage) -> None:
     stage.play(
-        cluster(worker_timeout=2),
+        cluster(worker_timeout=HUNG),
         chief_0=["live('worker-0.start-1')"],
         worker_0=["time.sleep(1000)", "live()"],
     )
 
-    assert "worker-0 hung for 2 s and was killed; starts again in 0 s" in stage.states
+    assert f"worker-0 hung for {HUNG} s and was killed; starts again in 0 s" in stage.states
     assert stage.starts("worker-1") == 1
 
 
@@ -143,7 +145,7 @@ def test_a_worker_whose_steps_stand_still_is_killed_and_started_again(stage: Sta
         "while not (folder / 'worker-0.start-1').exists():\n"
         "    step += 1; tell(step, 0, step); time.sleep(0.05)"
     )
-    stage.play(cluster(worker_timeout=2), chief_0=[chief])
+    stage.play(cluster(worker_timeout=HUNG), chief_0=[chief])
 
     assert stage.starts("worker-0") == 2
     assert stage.starts("worker-1") == 1
@@ -163,9 +165,9 @@ def test_what_waits_for_a_hung_worker_is_not_taken_for_hung_itself(stage: Stage)
         "    say(); time.sleep(0.02)\n"
         "time.sleep(1000)"
     )
-    stage.play(cluster(worker_timeout=2), chief_0=[chief], worker_1=[worker, "live()"])
+    stage.play(cluster(worker_timeout=HUNG), chief_0=[chief], worker_1=[worker, "live()"])
 
-    assert "worker-1 hung for 2 s and was killed; starts again in 0 s" in stage.states
+    assert f"worker-1 hung for {HUNG} s and was killed; starts again in 0 s" in stage.states
     assert stage.restarts == {"chief-0": 0, "worker-0": 0, "worker-1": 1, "ps-0": 0}
 
 
@@ -183,10 +185,10 @@ def test_a_lost_server_starts_everything_again(stage: Stage) -> None:
 
 def test_a_hung_server_starts_everything_again(stage: Stage) -> None:
     stage.play(
-        cluster(worker_timeout=2), chief_0=["live()", ""], ps_0=["time.sleep(1000)", "live()"]
+        cluster(worker_timeout=HUNG), chief_0=["live()", ""], ps_0=["time.sleep(1000)", "live()"]
     )
 
-    assert "ps-0 hung for 2 s and was killed; all tasks start again" in stage.states
+    assert f"ps-0 hung for {HUNG} s and was killed; all tasks start again" in stage.states
 
 
 def test_a_chief_that_lost_a_task_starts_everything_again(stage: Stage) -> None:
@@ -196,14 +198,17 @@ def test_a_chief_that_lost_a_task_starts_everything_again(stage: Stage) -> None:
 
 
 def test_a_server_that_is_lost_again_and_again_ends_training(stage: Stage) -> None:
+    def report(progress: Progress) -> None:
+        (stage.folder / "heard").touch()
+
     with pytest.raises(
         UserError, match=r"ps-0 was killed by SIGKILL; see .* gave up after 2 restarts .*--resume"
     ):
         stage.play(
-            cluster(), chief_0=["tell(4, 2, 2); live()"], ps_0=["live('worker-1.start-0'); die()"]
+            cluster(), report, chief_0=["tell(4, 2, 2); live()"], ps_0=["live('heard'); die()"]
         )
 
-    assert stage.starts("chief-0") <= 4
+    assert stage.starts("ps-0") == 3
 
 
 def test_steps_beyond_the_last_ones_make_good_for_lost_servers(stage: Stage) -> None:
@@ -260,9 +265,12 @@ def test_an_evaluator_is_started_again_unless_it_is_done(stage: Stage) -> None:
 def test_an_evaluator_may_end_after_training_while_the_others_are_let_go(stage: Stage) -> None:
     stage.play(
         cluster(workers=1, evaluator=True),
-        chief_0=["live('ps-0.start-0')"],
+        chief_0=["live('ready')"],
         evaluator_0=["live('seen')"],
-        ps_0=["signal.signal(15, lambda *_: ((folder / 'seen').touch(), os._exit(0))); live()"],
+        ps_0=[
+            "signal.signal(15, lambda *_: ((folder / 'seen').touch(), os._exit(0)));"
+            "(folder / 'ready').touch(); live()"
+        ],
     )
 
     assert "evaluator-0 done" in stage.states
@@ -297,8 +305,7 @@ def test_what_a_task_prints_is_in_its_log(stage: Stage) -> None:
 
 
 def test_a_run_takes_no_longer_than_its_tasks(stage: Stage) -> None:
-    began = time.monotonic()
+    stage.play(cluster(strategy="single"), chief_0=["tell(9); (folder / 'end').touch()"])
 
-    stage.play(cluster(strategy="single"), chief_0=["tell(9)"])
-
-    assert time.monotonic() - began < 5
+    # Less than it waits for those that do not end by themselves.
+    assert time.time() - (stage.folder / "end").stat().st_mtime < processes._STOP_SECONDS

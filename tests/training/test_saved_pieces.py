@@ -18,7 +18,7 @@ def test_servers_save_their_tables_in_pieces_that_are_restored_as_one(tmp_path: 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
     assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfrec.retrieval.index import Index
 
 _MEASURED_TOGETHER = 256
-_TIMED_SEARCHES = 100
+_TIMED_SEARCHES, _LEAST_SEARCHES = 100, 30
 _FILTERED_QUERIES = 64
 _SHARES = (0.5, 0.2, 0.1, 0.05, 0.01)
 
@@ -70,20 +70,19 @@ def measure_latency(search: Search, queries: np.ndarray, k: int, together: int =
 
     Args:
       search: the graph of an index's search; see `traced`.
-      queries: `[n, dim]` vectors of queries; up to a hundred times some of them are asked.
+      queries: `[n, dim]` vectors of queries; 30 to 100 searches are timed.
       k: how many items are asked for.
       together: how many queries are asked at once, which share the time.
 
     Returns:
       The median, after one search that is not counted.
     """
-    last = max(1, len(queries) - together + 1)
-    batches = [
-        tf.constant(queries[start : start + together])
-        for start in range(0, last, together)[:_TIMED_SEARCHES]
-    ]
+    starts = range(0, max(1, len(queries) - together + 1), together)
+    batches = [tf.constant(queries[start : start + together]) for start in starts]
+    asked = batches[:_TIMED_SEARCHES]
+    asked *= -(-_LEAST_SEARCHES // len(asked))
     seconds = []
-    for batch in (batches[0], *batches):
+    for batch in (asked[-1], *asked):
         started = time.perf_counter()
         search(batch, tf.constant(k))
         seconds.append((time.perf_counter() - started) / len(batch))

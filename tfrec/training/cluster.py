@@ -1,8 +1,6 @@
 """A training cluster of processes on this machine, kept going until training ends."""
 
-import contextlib
 import queue
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +11,7 @@ from tfrec.errors import UserError
 from tfrec.training.backoff import Backoff
 from tfrec.training.config import TrainingConfig
 from tfrec.training.failures import ClusterLostError
+from tfrec.training.ports import reserve_port
 from tfrec.training.processes import SUPERVISED, Message, TaskProcess, TaskStatus, stop
 from tfrec.training.progress import Progress
 from tfrec.training.supervisor import Supervisor, given_up
@@ -108,9 +107,9 @@ def _roles(config: TrainingConfig) -> dict[str, dict[str, Any] | None]:
     counts = task_counts(config)
     tasks = [(kind, index) for kind, count in counts.items() for index in range(count)]
     cluster: dict[str, list[str]] = {}
-    for (kind, _), port in zip(tasks, _free_ports(len(tasks)), strict=True):
+    for kind, _ in tasks:
         if kind != "evaluator":  # which is no part of the cluster: nobody connects to it
-            cluster.setdefault(kind, []).append(f"127.0.0.1:{port}")
+            cluster.setdefault(kind, []).append(f"127.0.0.1:{reserve_port()}")
     alone = len(tasks) == 1
     return {
         f"{kind}-{index}": None
@@ -118,11 +117,3 @@ def _roles(config: TrainingConfig) -> dict[str, dict[str, Any] | None]:
         else {"cluster": cluster, "task": {"type": kind, "index": index}}
         for kind, index in tasks
     }
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]

@@ -38,7 +38,7 @@ class Submits:
 
     def __call__(self, rows: Sequence[Any]) -> "Future[list[Verdict]]":
         self.arrived.set()
-        assert self.may_go.wait(10)
+        assert self.may_go.wait(60)
         if self.fault:
             raise self.fault
         self.rows += rows
@@ -126,7 +126,7 @@ def test_slates_are_dropped_and_counted_where_the_log_does_not_keep_up(
     submits.may_go.clear()
 
     assert exposures.note(slate("r1", ["a"]), "ann", None)
-    assert submits.arrived.wait(10)
+    assert submits.arrived.wait(60)
     assert exposures.note(slate("r2", ["a", "b"]), "ann", None)
     assert not exposures.note(slate("r3", ["a", "b", "c"]), "ann", None)
     submits.may_go.set()
@@ -146,7 +146,7 @@ def test_log_that_fails_loses_no_later_slates(
     exposures = begin()
     submits.fault = LogError("no space left")
     exposures.note(slate("r1", ["a", "b"]), "ann", None)
-    assert submits.arrived.wait(10)
+    assert submits.arrived.wait(60)
     exposures.close()
     submits.fault = None
     exposures = begin()

@@ -104,7 +104,7 @@ def test_changed_file_changes_the_next_slate(tmp_path: Path) -> None:
         before = await home(gateway, "ann", k=5)
         write("0 - click")
         slates = [before]
-        for _ in range(200):
+        for _ in range(1200):
             slates.append(await home(gateway, "ann", k=5))
             if slates[-1].items[0].id != before.items[0].id:
                 return [before, slates[-1]]

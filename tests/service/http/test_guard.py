@@ -108,18 +108,18 @@ def test_headers_over_the_limit_are_refused(ask: Ask) -> None:
 
 
 def test_who_asks_too_often_is_told_when_to_ask_again(ask: Ask) -> None:
-    client = ask(HttpConfig(rate=RateLimit(per_second=0.1, burst=2)))
+    client = ask(HttpConfig(rate=RateLimit(per_second=0.001, burst=2)))
 
     answers = [client.post(HOME, json={}) for _ in range(3)]
 
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert code(answers[2]) == (429, "too_many_requests")
-    assert answers[2].headers["retry-after"] in ("10", "11")
+    assert 900 < int(answers[2].headers["retry-after"]) <= 1001
     assert client.get("/healthz").status_code == 200
 
 
 def test_each_address_has_a_limit_of_its_own(gateway: Any) -> None:
-    app = make_app(gateway, HttpConfig(rate=RateLimit(per_second=0.1, burst=1)))
+    app = make_app(gateway, HttpConfig(rate=RateLimit(per_second=0.001, burst=1)))
 
     with Asking(app, address="10.0.0.1") as one, Asking(app, address="10.0.0.2") as other:
         assert one.post(HOME, json={}).status_code == 200
@@ -129,7 +129,7 @@ def test_each_address_has_a_limit_of_its_own(gateway: Any) -> None:
 
 def test_wrong_keys_are_not_tried_without_end(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_KEYS", "keys: []")
-    client = ask(HttpConfig(keys_env="SHOP_KEYS", rate=RateLimit(per_second=0.1, burst=2)))
+    client = ask(HttpConfig(keys_env="SHOP_KEYS", rate=RateLimit(per_second=0.001, burst=2)))
     headers = {"authorization": "Bearer tfrec_0000abcd_" + "x" * 43}
 
     statuses = [client.post(HOME, json={}, headers=headers).status_code for _ in range(3)]

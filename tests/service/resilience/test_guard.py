@@ -155,8 +155,8 @@ def test_late_part_is_left_alone_and_tried_again_later(clock: Any) -> None:
     assert guard.states() == {"ranker": "closed"}
 
 
-def test_parts_fail_each_alone() -> None:
-    guard = Guard(config())
+def test_parts_fail_each_alone(clock: Any) -> None:
+    guard = Guard(config(), clock)
     faults = [reason(guard, raising(OSError("down")), "store", "gather") for _ in range(3)]
     assert faults == ["error", "error", "open"]
     assert call(guard, answer, "ranker", "gather") == "answer"
@@ -176,8 +176,8 @@ def test_part_is_not_blamed_for_those_that_took_its_time(clock: Any) -> None:
     assert guard.states() == {"ranker": "closed"}
 
 
-def test_server_is_not_blamed_for_a_wrong_question() -> None:
-    guard, wrong = Guard(config()), ServingError("INVALID_ARGUMENT", "x: no such input")
+def test_server_is_not_blamed_for_a_wrong_question(clock: Any) -> None:
+    guard, wrong = Guard(config(), clock), ServingError("INVALID_ARGUMENT", "x: no such input")
     assert [reason(guard, raising(wrong), step="gather") for _ in range(3)] == ["error"] * 3
     gone = ServingError("UNAVAILABLE", "no version")
     faults = [reason(guard, raising(gone), step="gather") for _ in range(3)]

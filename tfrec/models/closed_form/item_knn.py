@@ -143,11 +143,15 @@ def _row_of(matrix: sparse.csr_matrix, values: np.ndarray) -> np.ndarray:
 
 
 def _largest(matrix: sparse.csr_matrix, most: int) -> sparse.csr_matrix:
-    """Each row's largest entries above 0."""
+    """Each row's largest entries above 0; of equal ones those of the first columns."""
+    matrix.sort_indices()
     columns, values = padded(matrix)
     if values.shape[1] > most:
-        chosen = np.argpartition(-values, most - 1, axis=1)[:, :most]
-        columns, values = (np.take_along_axis(each, chosen, axis=1) for each in (columns, values))
+        least = -np.partition(-values, most - 1, axis=1)[:, most - 1 : most]
+        above, equal = values > least, values == least
+        room = most - above.sum(axis=1, keepdims=True)
+        chosen = above | (equal & (equal.cumsum(axis=1) <= room))
+        columns, values = (each[chosen].reshape(-1, most) for each in (columns, values))
     kept = values > 0
     starts = np.r_[0, np.cumsum(kept.sum(axis=1))]
     return sparse.csr_matrix((values[kept], columns[kept], starts), matrix.shape)
