@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from tfrec.training.cluster import _free_ports
+from tfrec.training.ports import reserve_port
 
 TFJOBS = re.compile(r"/apis/kubeflow\.org/v1/namespaces/([^/]+)/tfjobs(?:/([^/]+))?")
 PODS = re.compile(r"/api/v1/namespaces/([^/]+)/pods(?:/([^/]+)/log)?")
@@ -286,9 +286,9 @@ class FakeKubernetes:
             for index in range(spec["replicas"])
         ]
         cluster: dict[str, list[str]] = {}
-        for pod, port in zip(pods, _free_ports(len(pods)), strict=True):
+        for pod in pods:
             if pod.kind != "evaluator":
-                cluster.setdefault(pod.kind, []).append(f"127.0.0.1:{port}")
+                cluster.setdefault(pod.kind, []).append(f"127.0.0.1:{reserve_port()}")
         by_kind = {kind.lower(): spec for kind, spec in specs.items()}
         for pod in pods:
             task = {"type": pod.kind, "index": pod.index}

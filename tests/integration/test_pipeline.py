@@ -24,7 +24,7 @@ from tfrec.stages.artifact import Artifact
 from tfrec.stages.experiment import Experiment
 from tfrec.stages.recommender import Recommender
 from tfrec.stages.served_figures import newest_figures
-from tfrec.training.cluster import _free_ports
+from tfrec.training.ports import reserve_port
 
 IMPOSSIBLE = "[{metric: recall@10, over: 1.5}]"
 
@@ -152,8 +152,7 @@ class Helpers:
 
     def __init__(self, films: Films, *changes: str) -> None:
         kinds = ("chief", "worker", "ps")
-        ports = zip(kinds, _free_ports(len(kinds)), strict=True)
-        self._cluster = {kind: [f"127.0.0.1:{port}"] for kind, port in ports}
+        self._cluster = {kind: [f"127.0.0.1:{reserve_port()}"] for kind in kinds}
         join = ("-m", "tfrec.cli.main", "pipeline", "join", "films.yaml")
         self._command = [sys.executable, *join, *films.small, *changes]
         self.started: list[subprocess.Popen[str]] = []

@@ -20,9 +20,10 @@ from tfrec.models.template import ModelConfig
 from tfrec.stages.artifact import Artifact
 from tfrec.stages.reporter import Reporter
 from tfrec.stages.train import TrainedModel, train
-from tfrec.training.cluster import _free_ports, run_cluster
+from tfrec.training.cluster import run_cluster
 from tfrec.training.config import TrainingConfig
 from tfrec.training.existing_cluster import ExistingCluster
+from tfrec.training.ports import reserve_port
 from tfrec.training.submit import Submitter
 
 pytestmark = pytest.mark.timeout(1800)
@@ -109,9 +110,7 @@ def test_tasks_that_find_a_cluster_train_what_processes_train(
     go: Callable[..., TrainedModel], trained_here: TrainedModel, tmp_path: Path
 ) -> None:
     kinds = ("chief", "worker", "ps")
-    cluster = {
-        kind: [f"127.0.0.1:{port}"] for kind, port in zip(kinds, _free_ports(3), strict=True)
-    }
+    cluster = {kind: [f"127.0.0.1:{reserve_port()}"] for kind in kinds}
     made: dict[str, TrainedModel] = {}
 
     def do(kind: str) -> None:
