@@ -96,7 +96,7 @@ class _Made(NamedTuple):
     """A slate, and the team that chose each item where two rankings were dealt into one."""
 
     slate: Slate
-    teams: tuple[str, ...]
+    teams: tuple[str | None, ...]
 
 
 class Gateway:
@@ -265,7 +265,8 @@ class Gateway:
         if variant.teams:
             one, other = await asyncio.gather(*(ranked(team.flow) for team in variant.teams))
             state, propensities, numbers = _dealt(one, other, random)
-            teams = tuple(variant.teams[number].label for number in numbers)
+            labels = [team.label for team in variant.teams]
+            teams = tuple(None if number is None else labels[number] for number in numbers)
         else:
             state, teams = await ranked(variant.flow), ()
             count, pinned = len(state.candidates), state.plan.pinned
@@ -280,25 +281,41 @@ class Gateway:
 
 def _dealt(
     one: State, other: State, random: np.random.Generator
-) -> tuple[State, list[float], list[int]]:
-    """Two rankings as one slate: the first's state, propensities, and the team of each place."""
-    dealt = interleave(one.candidates.rows, other.candidates.rows, one.request.k, random)
-    both = one.candidates.joined(other.candidates)
-    behind = len(one.candidates)
-    places = [
-        int(np.flatnonzero(one.candidates.rows == row)[0])
+) -> tuple[State, list[float], list[int | None]]:
+    """Two rankings as one slate: the first's state, propensities, and the team of each place.
+
+    What both have pinned to the same place stays there, and is no team's.
+    """
+    first, second = one.candidates.rows, other.candidates.rows
+    least = min(len(first), len(second), one.request.k)
+    held = [
+        place
+        for place in sorted({*one.plan.pinned} & {*other.plan.pinned})
+        if place < least and first[place] == second[place]
+    ]
+    free = one.request.k - len(held)
+    dealt = interleave(np.delete(first, held), np.delete(second, held), free, random)
+    behind = len(first)
+    taken = [
+        int(np.flatnonzero(first == row)[0])
         if team == 0
-        else behind + int(np.flatnonzero(other.candidates.rows == row)[0])
+        else behind + int(np.flatnonzero(second == row)[0])
         for row, team in zip(dealt.items.tolist(), dealt.teams.tolist(), strict=True)
     ]
+    propensities: list[float] = dealt.propensities.tolist()
+    teams: list[int | None] = dealt.teams.tolist()
+    for place in held:
+        taken.insert(place, place)
+        propensities.insert(place, 1.0)
+        teams.insert(place, None)
     state = replace(
         one,
-        candidates=both.take(np.array(places, np.int64)),
+        candidates=one.candidates.joined(other.candidates).take(np.array(taken, np.int64)),
         tasks=tuple(dict.fromkeys((*one.tasks, *other.tasks))),
         models={**one.models, **other.models},
         fallbacks=tuple(dict.fromkeys((*one.fallbacks, *other.fallbacks))),
     )
-    return state, dealt.propensities.tolist(), dealt.teams.tolist()
+    return state, propensities, teams
 
 
 def _new_id() -> str:

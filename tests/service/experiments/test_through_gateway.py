@@ -23,12 +23,15 @@ RANKER = {
 
 
 def run(
-    folder: Path, ask: Callable[[Gateway], Awaitable[list[Slate]]], **experiments: Any
+    folder: Path,
+    ask: Callable[[Gateway], Awaitable[list[Slate]]],
+    flow: dict[str, Any] | None = None,
+    **experiments: Any,
 ) -> tuple[list[Slate], Rows]:
     """Asks a gateway, and returns what it answered and what it logged."""
 
     async def within() -> list[Slate]:
-        gateway = make_gateway(folder, experiments=experiments)
+        gateway = make_gateway(folder, experiments=experiments, flow=flow or {})
         try:
             return await ask(gateway)
         finally:
@@ -62,6 +65,30 @@ def test_slate_is_logged_as_it_was_shown(tmp_path: Path) -> None:
     drawn = [one.propensity for slate in slates for one in slate.items]
     assert 0 < min(drawn) < max(drawn) <= 1
     assert {slate.arms["ranker"] for slate in slates} == {"old", "new", "both"}
+
+
+def test_pinned_item_keeps_its_place_where_rankings_are_interleaved_and_is_of_no_team(
+    tmp_path: Path,
+) -> None:
+    async def ask(gateway: Gateway) -> list[Slate]:
+        return [await home(gateway, f"shopper-{number}", k=5) for number in range(12)]
+
+    pins = {"rerank": {"pins": {2: "item-30", 4: "item-03"}}}
+    slates, rows = run(tmp_path, ask, flow=pins, running={"ranker": RANKER})
+
+    told = {row["id"]: row for row in rows}
+    dealt = [slate for slate in slates if slate.arms["ranker"] == "both"]
+    assert len({tuple(item.id for item in slate.items) for slate in dealt}) > 1
+    for slate in dealt:
+        items = slate.items
+        assert (len({item.id for item in items}), items[1].id, items[3].id) == (
+            5, "item-30", "item-03",
+        )  # fmt: skip
+        teams = [told[f"{slate.request_id}.{item.position}"].get("team") for item in items]
+        assert (teams[1], teams[3]) == (None, None)
+        assert set(teams) - {None} <= {"ranker=old", "ranker=new"}
+        assert teams.count(None) == 2
+        assert (items[1].propensity, items[3].propensity) == (1.0, 1.0)
 
 
 def test_arms_order_the_shelf_as_they_say(tmp_path: Path) -> None:

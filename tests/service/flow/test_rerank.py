@@ -73,6 +73,24 @@ def test_pins_have_their_places_whether_found_or_not(toy_shop: Shop) -> None:
     assert KINDS[made.candidates.sources[2]] == "pinned"
 
 
+@pytest.mark.parametrize(
+    ("found", "made"),
+    [
+        ([3, 30, 5, 0], [5, 30, 0, 3]),
+        ([30, 3, 5, 0], [5, 30, 0, 3]),
+        ([5, 0, 10, 3], [5, 30, 0, 3, 10]),
+        ([3, 5], [5, 30, 3]),
+        ([3], [3]),
+    ],
+)
+def test_a_pin_that_stood_before_another_one_shifts_none(
+    toy_shop: Shop, found: list[int], made: list[int]
+) -> None:
+    rules = {"pins": {2: "item-30", 4: "item-03"}}
+
+    assert reranked(toy_shop, make_state(found), rules) == made
+
+
 def test_a_pin_does_not_show_what_may_not_be_shown(toy_shop: Shop) -> None:
     state = make_state([5, 0, 10, 1], hidden=[1], exclude=["item-02"])
     rules = {"pins": {1: "item-01", 2: "item-02", 3: "item-08"}}  # of which there are none left

@@ -55,7 +55,7 @@ class Exposures:
         slate: Slate,
         user: str | None,
         session: str | None,
-        teams: Sequence[str] = (),
+        teams: Sequence[str | None] = (),
         now: float | None = None,
     ) -> bool:
         """Hands a slate over that is being shown.
@@ -66,7 +66,8 @@ class Exposures:
           slate: what is shown.
           user: the shopper's id, where it is known.
           session: of an anonymous shopper.
-          teams: label of the team that chose each item, where two rankings were dealt into one.
+          teams: label of the team that chose each item, where two rankings were dealt into one;
+            None for a pinned item.
           now: the moment, in seconds since 1970; by default the clock's.
 
         Returns:
@@ -150,12 +151,12 @@ class _Shown(NamedTuple):
     slate: Slate
     user: str | None
     session: str | None
-    teams: Sequence[str]
+    teams: Sequence[str | None]
     now: float
 
 
 def impressions(
-    slate: Slate, user: str | None, session: str | None, teams: Sequence[str], now: float
+    slate: Slate, user: str | None, session: str | None, teams: Sequence[str | None], now: float
 ) -> list[dict[str, Any]]:
     """The events of a slate's places; those of the same request have the same ids."""
     label = write_label(slate.arms)

@@ -73,16 +73,19 @@ class Rerank:
         """Puts items in their places that pass the filters, candidates or not."""
         pinned = np.array([row for _, row in sorted(self._pins.items())])
         passes, _ = passing(state, self._shop, pinned)
-        for place, row in zip(sorted(self._pins), pinned, strict=True):
-            if place > min(k, len(found) + 1) or not passes[pinned == row].all():
-                continue
+        pairs = zip(sorted(self._pins), pinned.tolist(), passes, strict=True)
+        held = [(place, row) for place, row, may in pairs if may and place <= k]
+        # All leave their old places before the first takes its own, which none is to shift.
+        order = np.flatnonzero(~np.isin(found.rows, [row for _, row in held])).tolist()
+        for place, row in held:
             there = np.flatnonzero(found.rows == row)
             if not len(there):
+                if place > len(order) + 1:
+                    continue
                 there = np.array([len(found)])
-                found = found.joined(_pin(int(row), state.plan.kinds[PINNED]))
-            rest = np.delete(np.arange(len(found)), there)
-            found = found.take(np.insert(rest, place - 1, there))
-        return found
+                found = found.joined(_pin(row, state.plan.kinds[PINNED]))
+            order.insert(place - 1, int(there[0]))
+        return found.take(np.array(order, np.int64))
 
     def _codes(self, feature: str, rows: np.ndarray) -> np.ndarray:
         return self._shop.columns.single[feature].codes[rows]
