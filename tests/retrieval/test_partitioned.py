@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import index_graphs
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,7 +18,7 @@ def vectors_of(items: int, dim: int = 6) -> np.ndarray:
 
 
 def search(index: Partitioned, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    ids, scores = tf.function(index.search)(queries, k)
+    ids, scores = index_graphs.search(index, queries, k)
     return ids.numpy(), scores.numpy()
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from index_graphs import search
 
 from tfrec.errors import UserError
 from tfrec.retrieval.index import NO_ITEM
@@ -18,13 +19,6 @@ KINDS = [Partitioned, PartitionedFlat, Scann]
 @pytest.fixture(params=["partitioned", "partitioned_flat", "scann"])
 def index(request: pytest.FixtureRequest) -> ProbingIndex:
     return request.getfixturevalue(request.param)
-
-
-def search(
-    index: ProbingIndex, queries: np.ndarray, k: int, exclude: np.ndarray | None = None
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Searches in a graph, which looks at many queries much faster."""
-    return tf.function(index.search)(queries, k, exclude)
 
 
 def plain_recall(found: tf.Tensor, vectors: np.ndarray, queries: np.ndarray) -> float:
