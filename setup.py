@@ -40,6 +40,7 @@ setup(
         "google-crc32c>=1.5",
         "grpcio>=1.66,<1.67",
         "grpcio-health-checking>=1.48,<1.49",
+        "httptools>=0.9",
         "httpx>=0.27",
         "jinja2>=3.1",
         "matplotlib>=3.10,<3.11",
@@ -71,6 +72,7 @@ setup(
         "tfx-bsl==1.16.1",
         "threadpoolctl>=3.5",
         "uvicorn>=0.54",
+        "uvloop>=0.23",
     ],
     extras_require={
         "kubeflow": kubeflow,

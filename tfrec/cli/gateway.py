@@ -52,7 +52,7 @@ def gateway(
 
 
 def _serve(config: str, changes: dict[str, str], insecure: bool) -> None:
-    import asyncio
+    import uvloop
 
     from tfrec.service.http.server import address, check_access, reserve, serve
     from tfrec.stages.experiment import Experiment
@@ -72,7 +72,7 @@ def _serve(config: str, changes: dict[str, str], insecure: bool) -> None:
             opened, service.http, listener, lambda: click.echo(f"gateway {name}: {url}"), pages
         )
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def _pages(experiment: "Experiment", opened: Any) -> list[Any]:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -256,7 +257,7 @@ class Gateway:
         """Runs the flow, or both of two whose rankings are dealt into one slate."""
         request_id, moment = _new_id(), datetime.now(timezone.utc)
         budget = self._parts.guard.budget()
-        random = self._parts.experiments.random(request_id)
+        random = partial(self._parts.experiments.random, request_id)
 
         async def ranked(flow: Flow) -> State:
             plan = flow.plans[request.scenario]
@@ -264,7 +265,7 @@ class Gateway:
 
         if variant.teams:
             one, other = await asyncio.gather(*(ranked(team.flow) for team in variant.teams))
-            state, propensities, numbers = _dealt(one, other, random)
+            state, propensities, numbers = _dealt(one, other, random())
             labels = [team.label for team in variant.teams]
             teams = tuple(None if number is None else labels[number] for number in numbers)
         else:

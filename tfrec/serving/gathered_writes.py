@@ -1,21 +1,23 @@
 """Replies in one packet: uvicorn writes the headers and the body of a reply one after the other."""
 
 import asyncio
-from typing import Any
-
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from typing import Any, cast
 
 
-class GatheredWrites(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """uvicorn's own protocol, on a transport that sends at once what is written in one go.
+class GatheredWrites(asyncio.Protocol):
+    """Puts a protocol of uvicorn on a transport that sends at once what is written in one go.
 
     Each write is a system call, which wakes the client, and takes as long as parsing a small
     request does.
+
+    Example:
+      >>> class Connection(GatheredWrites, H11Protocol): ...
     """
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins to answer on a connection."""
-        super().connection_made(_Gathering(transport))
+        gathering = _Gathering(cast(asyncio.Transport, transport))
+        super().connection_made(cast(asyncio.Transport, gathering))
 
 
 class _Gathering:

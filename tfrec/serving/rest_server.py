@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tfrec.errors import UserError
 from tfrec.serving.gathered_writes import GatheredWrites
@@ -47,7 +48,7 @@ class RestServer:
         self._drain_seconds = drain_seconds
         config = uvicorn.Config(
             app,
-            http=GatheredWrites,
+            http=_Connection,
             lifespan="off",
             access_log=False,
             server_header=False,
@@ -71,6 +72,10 @@ class RestServer:
 
 
 _SLACK_SECONDS = 5.0
+
+
+class _Connection(GatheredWrites, H11Protocol):
+    """A client's; it answers what is no HTTP as h11 does, whatever else is installed."""
 
 
 class _WakeableServer(uvicorn.Server):

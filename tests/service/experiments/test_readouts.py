@@ -69,7 +69,7 @@ class Shop:
             items, propensities = dealt.items, dealt.propensities
             teams = [variant.teams[team].label for team in dealt.teams]
         else:
-            ranks, propensities = explore(variant.exploration, ITEMS, PLACES, random)
+            ranks, propensities = explore(variant.exploration, ITEMS, PLACES, lambda: random)
             items = _ranking(variant.flow)[ranks]
         slate = _slate(request_id, items, propensities, variant.arms)
         self._exposures.note(slate, shopper, None, teams, self._clock)

@@ -1,6 +1,6 @@
 """Slates that are drawn, each item with the exact chance of being where it is."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -37,7 +37,7 @@ def explore(
     exploration: Exploration,
     count: int,
     k: int,
-    random: np.random.Generator,
+    random: Callable[[], np.random.Generator],
     fixed: Collection[int] = (),
 ) -> Draw:
     """Draws a slate from a ranking.
@@ -46,7 +46,7 @@ def explore(
       exploration: how.
       count: how many candidates are ranked, best first.
       k: places of the slate.
-      random: the same one draws the same slate.
+      random: makes what a slate is drawn with, if one is; the same one draws the same slate.
       fixed: places, from 0, that keep what is ranked there, such as pins.
 
     Returns:
@@ -54,9 +54,9 @@ def explore(
     """
     places = min(k, count)
     if isinstance(exploration, EpsilonGreedy):
-        return _epsilon_greedy(exploration, count, places, random, fixed)
+        return _epsilon_greedy(exploration, count, places, random(), fixed)
     if isinstance(exploration, PlackettLuce):
-        return _plackett_luce(exploration, count, places, random, fixed)
+        return _plackett_luce(exploration, count, places, random(), fixed)
     assert isinstance(exploration, Greedy)
     return Draw(np.arange(places), np.ones(places))
 

@@ -42,10 +42,10 @@ class Experiments(Generic[FlowT]):
     Example:
       >>> experiments = Experiments(config.experiments, config.flow, build)
       >>> variant = experiments.assign("2375", None, "home")
-      >>> random = experiments.random(request_id)
+      >>> random = partial(experiments.random, request_id)
       >>> if variant.teams:
       ...     one, other = (ranking_of(team.flow) for team in variant.teams)
-      ...     dealt = interleave(one, other, k, random)
+      ...     dealt = interleave(one, other, k, random())
       ... else:
       ...     ranking = ranking_of(variant.flow)  # `depth(variant.exploration, k)` items of it
       ...     draw = explore(variant.exploration, len(ranking), k, random)

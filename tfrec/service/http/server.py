@@ -15,10 +15,10 @@ from tfrec.errors import UserError
 from tfrec.service.gateway import Gateway
 from tfrec.service.http.app import make_app
 from tfrec.service.http.config import HttpConfig
+from tfrec.service.http.connection import Connection
 from tfrec.service.http.guard import is_loopback
 from tfrec.service.http.keys import Keys
 from tfrec.service.http.log_names import LogNames
-from tfrec.serving.gathered_writes import GatheredWrites
 
 _MOST_WAITING = 2048
 
@@ -114,7 +114,7 @@ def _listen(listener: socket.socket) -> None:
 def _settings(app: Any, config: HttpConfig) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=GatheredWrites,
+        http=Connection,
         ws="none",
         lifespan="off",
         access_log=False,
