@@ -3,8 +3,10 @@
 - swaps: versions replace each other while callers ask over gRPC and REST, each as soon as it has
   its answer. Two variables of a version tell its number, and over gRPC the server tells it as well.
   An answer in which these differ is mixed; one older than the caller's last is stale.
-  its answer. Two variables of a version tell its number, and over gRPC the server tells it too.
+- killed: SIGKILL while requests run. Each has to end at once, with an error of its protocol.
 - drained: SIGTERM while requests run. They have to be answered; new ones are refused.
+
+Requests that run do so until a file is there, so nothing here depends on the machine's speed.
 
 Ends with a line of JSON. The exit status is 1 where something failed that should not.
 """
@@ -21,7 +23,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,6 @@ from tfrec.serving.grpc_transport import predict_request
 
 CALLERS, ROWS = 4, 3
 DEADLINE_SECONDS = 60.0
-FOREVER = 10**15
 
 Ask = Callable[[str, dict[str, np.ndarray]], dict[str, list]]
 """Asks a signature; gives its outputs, and over gRPC the version that the server tells."""
@@ -85,8 +86,8 @@ def swap(server: Server, base_path: Path, swaps: int, seconds: float) -> dict[st
 
 
 def kill(server: Server) -> dict[str, float]:
-    """Ends the server while requests run that would take for ever."""
-    with _Running(server, FOREVER) as running:
+    """Ends the server while requests run that would never end."""
+    with _Running(server) as running:
         server.process.kill()
         killed_at = time.monotonic()
     ends = Counter(end for end, _ in running.ends)
@@ -97,36 +98,27 @@ def kill(server: Server) -> dict[str, float]:
 
 def drain(server: Server) -> dict[str, float]:
     """Stops the server while requests run, and asks for more."""
-    steps, refused = _steps_of_a_second(server), 0
-    with _Running(server, steps) as running:
+    with _Running(server) as running:
         server.process.send_signal(signal.SIGTERM)
-        for connect in (over_grpc, over_rest):
-            refused += _refuses(connect(server), running)
+        refused = sum(_refuses(connect(server)) for connect in (over_grpc, over_rest))
+        running.release()
     lost = sum(end != "OK" for end, _ in running.ends)
     status = server.process.wait(DEADLINE_SECONDS)
     return {"answered": len(running.ends) - lost, "lost": lost, "refused": refused,
             "exit_status": status}  # fmt: skip
 
 
-def _refuses(ask: Ask, running: "_Running") -> bool:
-    """Whether a request is refused before all that run have ended."""
-    while len(running.ends) < CALLERS:
+def _refuses(ask: Ask) -> bool:
+    """Whether requests are refused before the deadline, while others run."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
         try:
             ask("serving_default", {"x": np.zeros(1, np.float32)})
         except (grpc.RpcError, httpx.TransportError) as error:
-            return _name(error) in ("UNAVAILABLE", "ConnectionError")
+            # gRPC cancels what comes in on a connection that it is about to close.
+            return _name(error) in ("UNAVAILABLE", "CANCELLED", "ConnectionError")
         time.sleep(0.05)
     return False
-
-
-def _steps_of_a_second(server: Server) -> int:
-    ask, steps = over_grpc(server), 1000
-    ask("slow", {"steps": np.array(steps)})
-    while True:
-        steps, started = 2 * steps, time.monotonic()
-        ask("slow", {"steps": np.array(steps)})
-        if time.monotonic() - started > 0.7:
-            return steps
 
 
 def over_grpc(server: Server) -> Ask:
@@ -137,12 +129,16 @@ def over_grpc(server: Server) -> Ask:
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
     def ask(signature: str, inputs: dict[str, np.ndarray]) -> dict[str, list]:
-        request = predict_request(MODEL, signature, inputs)
+        request = predict_request(MODEL, signature, {n: _bytes(a) for n, a in inputs.items()})
         response: predict_pb2.PredictResponse = stub.Predict(request, timeout=DEADLINE_SECONDS)
         values = {name: list(proto.int64_val) for name, proto in response.outputs.items()}
         return {**values, "told": [response.model_spec.version.value]}
 
     return ask
+
+
+def _bytes(array: np.ndarray) -> np.ndarray:
+    return array.astype(bytes).astype(object) if array.dtype.kind == "U" else array
 
 
 def over_rest(server: Server) -> Ask:
@@ -197,40 +193,50 @@ def _ask_all_along(ask: Ask, asking: threading.Event, versions: _Versions) -> Co
 
 
 class _Running:
-    """Requests that run while the block runs; waits for their ends after it.
+    """Requests that run in the graph while the block runs; waits for their ends after it.
 
     Attributes:
       ends: for each request OK or its error's name, and when it ended.
     """
 
-    def __init__(self, server: Server, steps: int) -> None:
+    def __init__(self, server: Server) -> None:
         self.ends: list[tuple[str, float]] = []
-        self._server, self._steps = server, steps
+        self._server = server
         self._threads = ThreadPoolExecutor(CALLERS)
+        self._work: list[Future[None]] = []
 
     def __enter__(self) -> "_Running":
-        for connect in [over_grpc, over_rest] * (CALLERS // 2):
-            self._threads.submit(self._ask, connect(self._server))
-        busy = _busy_seconds(self._server) + 0.2 * CALLERS
-        while _busy_seconds(self._server) < busy and not self.ends:  # They run in the graph.
+        self._folder = tempfile.TemporaryDirectory()
+        self._released = Path(self._folder.name, "released")
+        for number, connect in enumerate([over_grpc, over_rest] * (CALLERS // 2)):
+            path = self._released.with_name(f"begun-{number}")
+            self._work.append(self._threads.submit(self._ask, connect(self._server), path))
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while self._begun() < CALLERS and time.monotonic() < deadline:
             time.sleep(0.05)
         return self
 
+    def release(self) -> None:
+        """Lets the requests end."""
+        self._released.touch()
+
     def __exit__(self, *error: Any) -> None:
         self._threads.shutdown()
+        self._folder.cleanup()
+        for task in self._work:
+            task.result()
 
-    def _ask(self, ask: Ask) -> None:
+    def _begun(self) -> int:
+        return sum(1 for _ in Path(self._folder.name).iterdir())
+
+    def _ask(self, ask: Ask, begun: Path) -> None:
+        paths = {"begun": begun, "until": self._released}
         try:
-            ask("slow", {"steps": np.array(self._steps)})
+            ask("held", {name: np.array(str(path)) for name, path in paths.items()})
             end = "OK"
         except (grpc.RpcError, httpx.HTTPError) as error:
             end = _name(error)
         self.ends.append((end, time.monotonic()))
-
-
-def _busy_seconds(server: Server) -> float:
-    times = server.process.cpu_times()
-    return times.user + times.system
 
 
 def _name(error: Exception) -> str:

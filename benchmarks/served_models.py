@@ -1,5 +1,6 @@
 """A small model for servers to be tried with, and the server in a process of its own."""
 
+import os
 import re
 import subprocess
 import sys
@@ -26,8 +27,10 @@ class Server(NamedTuple):
 def serving(base_path: Path, *flags: str) -> Iterator[Server]:
     """Starts the server on free ports; ends it, if it still runs."""
     command = [sys.executable, "-m", "tfrec.cli.main", "serve", str(base_path)]
+    ports = ("--port=0", "--rest_api_port=0")
+    held = {"TF_NUM_INTEROP_THREADS": "8"}  # A request that is held takes one of these.
     with psutil.Popen(
-        [*command, "--port=0", "--rest_api_port=0", *flags], stdout=subprocess.PIPE, text=True
+        [*command, *ports, *flags], stdout=subprocess.PIPE, text=True, env={**os.environ, **held}
     ) as process:
         try:
             line = next(line for line in process.stdout if "grpc://" in line)
@@ -44,7 +47,7 @@ def write_version(base_path: Path, version: int) -> None:
     signatures = {
         "serving_default": model.tell,
         "mixed": model.mixed,
-        "slow": model.slow,
+        "held": model.held,
         "classify": model.classify,
         "regress": model.regress,
     }
@@ -54,7 +57,7 @@ def write_version(base_path: Path, version: int) -> None:
 
 
 class _Telling(tf.Module):
-    """Tells its version twice, from two variables; takes every type, and any time."""
+    """Tells its version twice, from two variables; takes every type, and time until a file is."""
 
     def __init__(self, version: int) -> None:
         super().__init__()
@@ -84,12 +87,18 @@ class _Telling(tf.Module):
             "unwanted": tf.logical_not(wanted),
         }
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.int64, name="steps")])
-    def slow(self, steps: tf.Tensor) -> dict[str, tf.Tensor]:
-        done = tf.zeros([], tf.int64)
-        while done < steps:
-            done += 1
-        return {"done": done}
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([], tf.string, name="begun"),
+            tf.TensorSpec([], tf.string, name="until"),
+        ]
+    )
+    def held(self, begun: tf.Tensor, until: tf.Tensor) -> dict[str, tf.Tensor]:
+        tf.io.write_file(begun, "")
+        looks = tf.zeros([], tf.int64)
+        while tf.size(tf.io.matching_files(until)) == 0:
+            looks += 1
+        return {"looks": looks}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
     def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -24,6 +24,7 @@ from tfrec.serving.tls import SslConfig
 logger = logging.getLogger(__name__)
 
 _DRAIN_SECONDS = 30.0
+_WAKE_SECONDS = 0.5
 
 
 class ModelServer:
@@ -151,8 +152,13 @@ class ModelServer:
         return self._stopping.is_set()
 
     def wait(self) -> None:
-        """Returns once the server has been stopped."""
-        self._stopped.wait()
+        """Returns once the server has been stopped.
+
+        Python runs signal handlers in its main thread alone, and a signal that the kernel gives to
+        another thread does not wake it. So the wait ends now and then.
+        """
+        while not self._stopped.wait(_WAKE_SECONDS):
+            pass
 
     def stop(self) -> None:
         """Takes no more requests, lets running ones finish and unloads the models.
