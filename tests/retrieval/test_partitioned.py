@@ -100,7 +100,7 @@ def test_partitions_out_of_reach_of_a_query_are_left_out(reach: float) -> None:
     centroids = train_centroids(vectors, 30)
     owners = np.square(vectors[:, np.newaxis] - centroids).sum(-1).argmin(1)
 
-    index.prune([reach])
+    index.prune([(K, reach)])
     ids, _ = search(index, queries, K)
 
     numbers = []
@@ -120,7 +120,7 @@ def test_list_is_full_however_short_the_reach(
     partitioned: Partitioned, near_items: np.ndarray
 ) -> None:
     partitioned.probe([(K, 9), (500, 60)], rescored=1)
-    partitioned.prune([0.0, 0.0])
+    partitioned.prune([(K, 0.0), (500, 0.0)])
 
     for k in (K, 500):
         ids, _ = search(partitioned, near_items, k)
@@ -134,7 +134,7 @@ def test_setting_how_much_is_searched_ends_the_pruning(
     for prunes in (False, True, False):
         partitioned.probe([(K, 9)], rescored=2)
         if prunes:
-            partitioned.prune([0.0])
+            partitioned.prune([(K, 0.0)])
         found.append(search(partitioned, near_items, K)[0].tolist())
 
     assert found[0] == found[2] != found[1]

@@ -37,22 +37,6 @@ def test_all_partitions_together_find_what_exact_search_finds(
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("batch", [0, 1, 63, 64, 65, 200])
-def test_a_query_finds_the_same_among_any_number_of_others(
-    partitioned_flat: PartitionedFlat, near_items: np.ndarray, batch: int
-) -> None:
-    partitioned_flat.probe([(K, 6)], rescored=1)
-    queries = np.tile(near_items, (2, 1))[:batch]
-
-    ids, scores = search(partitioned_flat, queries, K)
-
-    assert ids.shape == scores.shape == (batch, K)
-    for query in range(0, batch, 13):
-        alone, alone_scores = search(partitioned_flat, queries[[query]], K)
-        assert ids[query].tolist() == alone[0].tolist()
-        np.testing.assert_allclose(scores[query], alone_scores[0], rtol=1e-5)
-
-
 @pytest.mark.parametrize("probed", [3, 12])
 def test_items_of_the_nearest_partitions_are_scored_and_no_others(probed: int) -> None:
     vectors, queries = vectors_of(3000), vectors_of(3000)[:40]

@@ -75,6 +75,35 @@ def test_length_of_the_list_says_how_many_partitions_are_searched(
     assert rows(numbers, 60) == rows([(1, 12)], 60)
 
 
+def test_lists_longer_than_all_that_are_known_look_at_everything(
+    clusters: np.ndarray, near_items: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfrec.retrieval.probing._LONGEST", 100)
+    items = clusters[:2000]
+    index = Partitioned(items, partitions=30)
+    index.probe([(K, 1)], rescored=1)
+
+    for k, everything in ((100, False), (101, True)):
+        found, _ = search(index, near_items, k)
+        assert (plain_recall(found, items, near_items) == 1) is everything
+
+
+@pytest.mark.parametrize("batch", [0, 1, 15, 16, 17, 63, 64, 65, 200])
+def test_a_query_finds_the_same_among_any_number_of_others(
+    index: ProbingIndex, near_items: np.ndarray, batch: int
+) -> None:
+    index.probe([(K, 6)], rescored=2)
+    queries = np.tile(near_items, (2, 1))[:batch]
+
+    ids, scores = search(index, queries, K)
+
+    assert ids.shape == scores.shape == (batch, K)
+    for query in range(0, batch, 13):
+        alone, alone_scores = search(index, queries[[query]], K)
+        assert ids[query].numpy().tolist() == alone[0].numpy().tolist()
+        np.testing.assert_allclose(scores[query], alone_scores[0], rtol=1e-5)
+
+
 def test_without_being_told_all_partitions_are_searched(
     clusters: np.ndarray, near_items: np.ndarray
 ) -> None:

@@ -92,9 +92,9 @@ def test_partitions_far_behind_are_left_out_as_far_as_the_promise_allows(
     pruned = [one for one in tuned.measured if one.reach is not None]
     index = Partitioned(vectors, pruned[0].partitions)
     index.probe([(K, pruned[0].probed)], pruned[0].rescored)
-    index.prune([pruned[0].reach])
+    index.prune([(K, pruned[0].reach)])
     recall = plain_recall(index, vectors, queries, K)
-    index.prune([0.9 * pruned[0].reach])
+    index.prune([(K, 0.9 * pruned[0].reach)])
 
     assert recall == pytest.approx(pruned[0].recall, abs=1e-3)
     assert all(one.recall >= 0.9 for one in pruned)

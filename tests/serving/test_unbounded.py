@@ -103,6 +103,22 @@ def test_quick_run_stays_in_the_thread_of_the_caller(saved_models: dict[float, P
     servable.close()
 
 
+def test_many_rows_are_shared_among_threads_unless_they_take_next_to_no_time(
+    saved_models: dict[float, Path], here
+):
+    servable = Servable.load(saved_models[2.0])
+    signature = servable.signatures["serving_default"]
+    y = signature.outputs["y"].name
+
+    for rows, seconds, runs_here in ((15, 0.001, 1), (16, 0.001, 1), (16, 0.0001, 2)):
+        inputs = {"x": np.zeros(rows, np.float32)}
+        servable._seconds[request_size(signature, inputs)] = {y: seconds}
+        servable.run(signature, inputs, ["y"], 10.0)
+        assert len(here) == runs_here
+
+    servable.close()
+
+
 @pytest.mark.parametrize(
     ("name", "few", "same", "many"),
     [

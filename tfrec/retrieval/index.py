@@ -101,14 +101,14 @@ def filled(ids: tf.Tensor, scores: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, 
 
     Args:
       ids: `[..., n]` int64 rows, `n` at most `k`.
-      scores: `[..., n]` float32; -inf at the end, where there is no item.
+      scores: `[..., n]` float32; -inf or NaN at the end, where there is no item, and left so.
       k: how many.
 
     Returns:
-      `[..., k]` int64, `NO_ITEM` behind the last item, and `[..., k]` float32, -inf there.
+      `[..., k]` int64, `NO_ITEM` behind the last item, and `[..., k]` float32, -inf in new places.
     """
     no_item = tf.constant(NO_ITEM, tf.int64)
-    rows = tf.where(tf.math.is_inf(scores), no_item, ids)
+    rows = tf.where(scores > -float("inf"), ids, no_item)
     ends = [[0, 0]] * (ids.shape.rank - 1) + [[0, k - tf.shape(scores)[-1]]]
     return (
         tf.pad(rows, ends, constant_values=no_item),

@@ -37,7 +37,7 @@ class InvertedFile(ProbingIndex, abc.ABC):
         bases = tf.linalg.matvec(self._centroids, query)
         _, partitions = tf.math.top_k(tf.where(there > 0, bases, -np.inf), self.partitions)
         before = tf.cumsum(tf.gather(there, partitions), exclusive=True)
-        wanted = self._partitions_for(k) * -(-self.items // self.partitions)
+        wanted = self._effort_for(k)[0] * -(-self.items // self.partitions)
         number = tf.math.count_nonzero(before < tf.minimum(wanted, left), dtype=tf.int32)
         return self._search(query, bases, partitions[:number], k, allowed)
 

@@ -51,7 +51,7 @@ class Partitioned(InvertedFile):
         """
         super().__init__(embeddings, partitions, seed)
         self.copies = copies if self.partitions > 1 else 1
-        self._reaches = tf.Variable([_ANY], shape=[None], trainable=False)
+        self._reaches = held(self._by_length([1], [_ANY]).astype(np.float32))
         centroids, owners = self._centroids.numpy(), [self._owners.numpy()]
         if self.copies == 2:
             owners.append(second_nearest(embeddings, centroids, owners[0]))
@@ -61,17 +61,17 @@ class Partitioned(InvertedFile):
     def probe(self, numbers: Sequence[tuple[int, int]], rescored: float) -> None:
         """See `ProbingIndex.probe`; nothing is left out until `prune`."""
         super().probe(numbers, rescored)
-        self.prune([_ANY] * len(numbers))
+        self.prune([(1, _ANY)])
 
-    def prune(self, reaches: Sequence[float]) -> None:
+    def prune(self, reaches: Sequence[tuple[int, float]]) -> None:
         """Says how far behind the nearest partition others are searched at all.
 
         Args:
-          reaches: for each length given to `probe`, by how much the score of a partition's centre
-            may be below the best one's, in standard deviations of all centres' scores. Partitions
-            that a list needs to be full are searched all the same.
+          reaches: pairs of a length of list and by how much the score of a partition's centre may
+            be below the best one's, in standard deviations of all centres' scores; other lengths as
+            in `probe`. Partitions that a list needs to be full are searched all the same.
         """
-        self._reaches.assign(self._by_length(reaches))
+        self._reaches.assign(self._by_length(*zip(*reaches, strict=True)))
 
     def _lay_out(self, embeddings: np.ndarray, centroids: np.ndarray, owners: np.ndarray) -> None:
         """Puts the items of each partition side by side, in whole chunks."""
@@ -99,6 +99,7 @@ class Partitioned(InvertedFile):
         return _each(
             lambda one: self._search(one[0], one[1], one[2][: one[3]], k),
             (queries, bases, partitions, numbers),
+            k,
         )
 
     def _near(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -110,10 +111,11 @@ class Partitioned(InvertedFile):
           numbers: `[batch]`, how many of them to search.
         """
         bases = tf.matmul(queries, self._centroids, transpose_b=True)
-        scores, partitions = tf.math.top_k(bases, self._partitions_for(k))
+        number, scored = self._effort_for(k)
+        scores, partitions = tf.math.top_k(bases, number)
         reach = entry(self._reaches, k) * tf.math.reduce_std(bases, 1, keepdims=True)
         before = tf.cumsum(tf.gather(self._sizes, partitions), 1, exclusive=True)
-        filling = before < self._rescored_for(k) * self.copies
+        filling = before < scored * self.copies
         near = filling | (scores >= scores[:, :1] - reach)
         return bases, partitions, tf.math.count_nonzero(near, 1, dtype=tf.int32)
 
@@ -144,7 +146,7 @@ class Partitioned(InvertedFile):
         if allowed is not None:
             fits &= tf.gather(allowed, tf.maximum(rows, 0))
         scores = tf.reshape(tf.where(fits, scores, -np.inf), [-1])
-        wanted = tf.minimum(self._rescored_for(k) * self.copies, tf.size(scores))
+        wanted = tf.minimum(self._effort_for(k)[1] * self.copies, tf.size(scores))
         found, places = tf.math.top_k(scores, wanted, sorted=False)
         rows = tf.where(found > -np.inf, tf.gather(tf.reshape(rows, [-1]), places), NO_ITEM)
         if self.copies > 1:
@@ -156,11 +158,15 @@ class Partitioned(InvertedFile):
 def _each(
     search: Callable[[tuple[tf.Tensor, ...]], tuple[tf.Tensor, tf.Tensor]],
     batch: tuple[tf.Tensor, ...],
+    k: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Searches for each query of a batch: a single one without a loop, more in two loops at once.
 
-    One loop alone keeps one core busy.
+    One loop alone keeps one core busy, and cannot be one of no rounds.
     """
+
+    def none() -> tuple[tf.Tensor, ...]:
+        return tf.zeros([0, k], tf.int64), tf.zeros([0, k])
 
     def alone() -> tuple[tf.Tensor, ...]:
         found = search(tuple(values[0] for values in batch))
@@ -175,7 +181,7 @@ def _each(
         return tuple(tf.concat(parts, 0) for parts in both)
 
     count = tf.shape(batch[0])[0]
-    return tf.cond(tf.equal(count, 1), alone, loops)
+    return tf.switch_case(tf.minimum(count, 2), [none, alone, loops])
 
 
 def _quantised(

@@ -1,10 +1,14 @@
 """Approximate search in stock TensorFlow ops, for catalogues whose vectors are soon copied."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
-from tfrec.retrieval.index import best, filled
+from tfrec.retrieval.index import NO_ITEM, best
 from tfrec.retrieval.inverted_file import InvertedFile, held
+
+_PIECES = 8
 
 
 class PartitionedFlat(InvertedFile):
@@ -35,25 +39,39 @@ class PartitionedFlat(InvertedFile):
         owners = self._owners.numpy()
         order = np.argsort(owners, kind="stable")
         sizes = np.bincount(owners, minlength=self.partitions)
-        self._rows, self._vectors = held(order), held(embeddings[order])
         self._places = held(np.argsort(order).astype(np.int32))
-        self._sizes = held(sizes.astype(np.int32))
-        self._first = held((np.cumsum(sizes) - sizes).astype(np.int32))
+        self._first = held(np.append(0, np.cumsum(sizes)).astype(np.int32))
+        self._pieces = math.gcd(self.partitions, _PIECES)
+        # The place behind the last item is that of no item, and fills lists up.
+        self._rows = held(np.append(order, NO_ITEM))
+        self._vectors = held(np.append(embeddings[order], np.zeros_like(embeddings[:1]), 0))
 
     def _nearest(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        bases = tf.matmul(queries, self._centroids, transpose_b=True)
-        _, partitions = tf.math.top_k(bases, self._partitions_for(k), sorted=False)
-        first = tf.reshape(tf.gather(self._first, partitions), [-1])
-        sizes = tf.reshape(tf.gather(self._sizes, partitions), [-1])
-        found = tf.ragged.range(first, first + sizes)
+        count = tf.shape(queries)[0]
+        # TensorFlow shares a large product among its threads, and to wake them takes longer than a
+        # single query's products do. Several small products it works out where it is.
+        pieces = tf.where(count > 1, 1, self._pieces)
+        centroids = tf.reshape(self._centroids, [pieces, -1, self._centroids.shape[1]])
+        bases = tf.matmul(centroids, queries, transpose_b=True)
+        bases = tf.transpose(tf.reshape(bases, [self.partitions, count]))
+        # Best first, since `top_k` is the faster, the fewer items are better than those before.
+        _, partitions = tf.math.top_k(bases, self._effort_for(k)[0])
+        places = self._listed(partitions, k)
+        parts = tf.reshape(places, [count, pieces, tf.shape(places)[1] // pieces])
+        scores = tf.matmul(tf.gather(self._vectors, parts), queries[:, tf.newaxis, :, tf.newaxis])
+        scores = tf.where(places < self.items, tf.reshape(scores, tf.shape(places)), -np.inf)
+        scores, columns = tf.math.top_k(scores, k)
+        return tf.gather(self._rows, tf.gather(places, columns, batch_dims=1)), scores
+
+    def _listed(self, partitions: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+        """The places of some partitions' items, `[batch, n]`, at least `k` and in whole pieces."""
+        found = self._places_in(tf.reshape(partitions, [-1]))
         ends = found.row_splits[:: tf.shape(partitions)[1]]
-        listed = tf.RaggedTensor.from_row_splits(found.values, ends, validate=False).to_tensor(-1)
-        places = tf.maximum(listed, 0)
-        scores = tf.linalg.matvec(tf.gather(self._vectors, places), queries)
-        scores = tf.where(listed >= 0, scores, -np.inf)
-        scores, columns = tf.math.top_k(scores, tf.minimum(k, tf.shape(scores)[1]))
-        rows = tf.gather(self._rows, tf.gather(places, columns, batch_dims=1))
-        return filled(rows, scores, k)
+        listed = tf.RaggedTensor.from_row_splits(found.values, ends, validate=False)
+        places = listed.to_tensor(self.items)
+        width = tf.shape(places)[1]
+        room = (tf.maximum(width, k) + self._pieces - 1) // self._pieces * self._pieces
+        return tf.pad(places, [[0, 0], [0, room - width]], constant_values=self.items)
 
     def _search(
         self,
@@ -63,13 +81,17 @@ class PartitionedFlat(InvertedFile):
         k: tf.Tensor,
         allowed: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        first, sizes = tf.gather(self._first, partitions), tf.gather(self._sizes, partitions)
-        places = tf.ragged.range(first, first + sizes).values
+        places = self._places_in(partitions).values
         rows = tf.gather(self._rows, places)
         scores = tf.linalg.matvec(tf.gather(self._vectors, places), query)
         if allowed is not None:
             scores = tf.where(tf.gather(allowed, rows), scores, -np.inf)
         return best(rows, scores, k)
+
+    def _places_in(self, partitions: tf.Tensor) -> tf.RaggedTensor:
+        return tf.ragged.range(
+            tf.gather(self._first, partitions), tf.gather(self._first, partitions + 1)
+        )
 
     def _scores(self, queries: tf.Tensor) -> tf.Tensor:
         scores = tf.matmul(queries, self._vectors, transpose_b=True)

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfrec.retrieval.vector_index import VectorIndex
 
 _ROOM_PER_RESULT = 4
+_LONGEST = 2**16
 
 
 class ProbingIndex(VectorIndex, abc.ABC):
@@ -22,11 +23,9 @@ class ProbingIndex(VectorIndex, abc.ABC):
         """Holds `items` items in so many partitions, all of which are searched until `probe`."""
         super().__init__(items)
         self.partitions = partitions
-        self._lengths: Sequence[int] = (0,)
-        self._rescored = tf.Variable(2.0, trainable=False)
-        # By the length of a list, up to the longest of `probe`.
-        self._probed = tf.Variable([partitions], shape=[None], trainable=False)
-        self._scored = tf.Variable([0], shape=[None], trainable=False)
+        # By the length of a list. To look them up is one operation, to work them out is a dozen.
+        self._lengths = np.arange(min(items, _LONGEST) + 1)
+        self._efforts = tf.Variable(self._efforts_of([(1, partitions)], 2), trainable=False)
 
     def probe(self, numbers: Sequence[tuple[int, int]], rescored: float) -> None:
         """Says how much of the index a search looks at.
@@ -34,40 +33,40 @@ class ProbingIndex(VectorIndex, abc.ABC):
         Args:
           numbers: pairs of a length of list and how many partitions it takes, both rising. Lengths
             between take what the next longer one does, and longer ones what the last one does, or
-            as many as lists of that length need to be full.
+            as many as lists of that length need to be full; lists above 65,536 items take all.
           rescored: items that are scored exactly, as a multiple of the length, or of the shortest
-            of `numbers` for a list that is shorter.
+            of `numbers` for a list that is shorter: its items are no nearer to the front by inexact
+            scores.
         """
-        self._lengths, probed = zip(*numbers, strict=True)
-        shortest, longest = self._lengths[0], self._lengths[-1]
-        scored = np.ceil(np.arange(longest + 1).clip(shortest) * np.float32(rescored))
-        self._probed.assign(self._by_length(probed))
-        self._scored.assign(scored.astype(np.int32))
-        self._rescored.assign(rescored)
-
-    def _by_length(self, values: Sequence[float]) -> np.ndarray:
-        """Values for the lengths given to `probe` -> those for all lengths up to the longest."""
-        places = np.searchsorted(self._lengths, np.arange(self._lengths[-1] + 1))
-        return np.asarray(values)[places]
+        self._efforts.assign(self._efforts_of(numbers, rescored))
 
     def fewest(self, k: int) -> int:
         """Says how many partitions are searched for `k` items at the least."""
-        return int(self._fewest_for(tf.constant(k)))
+        return int(self._fewest(np.asarray(k)))
 
-    def _partitions_for(self, k: tf.Tensor) -> tf.Tensor:
-        return tf.maximum(entry(self._probed, k), self._fewest_for(k))
-
-    def _fewest_for(self, k: tf.Tensor) -> tf.Tensor:
+    def _fewest(self, k: np.ndarray) -> np.ndarray:
         # Some partitions are small: an average one must not be all that a list is made of.
-        filling = tf.cast(k, tf.float32) * (_ROOM_PER_RESULT * self.partitions / self.items)
-        return tf.minimum(tf.cast(tf.math.ceil(filling), tf.int32), self.partitions)
+        filling = np.ceil(k * (_ROOM_PER_RESULT * self.partitions / self.items))
+        return np.minimum(filling, self.partitions)
 
-    def _rescored_for(self, k: tf.Tensor) -> tf.Tensor:
-        # Short lists need no less: their items are no nearer to the front by inexact scores.
-        by_factor = tf.math.ceil(tf.cast(k, tf.float32) * self._rescored)
-        return tf.maximum(entry(self._scored, k), tf.cast(by_factor, tf.int32))
+    def _efforts_of(self, numbers: Sequence[tuple[int, int]], rescored: float) -> np.ndarray:
+        lengths, probed = zip(*numbers, strict=True)
+        partitions = np.maximum(self._by_length(lengths, probed), self._fewest(self._lengths))
+        scored = np.ceil(self._lengths.clip(lengths[0]) * rescored).clip(max=self.items)
+        efforts = np.stack([partitions, scored], 1)
+        return np.append(efforts, [(self.partitions, self.items)], 0).astype(np.int32)
+
+    def _by_length(self, lengths: Sequence[int], values: Sequence[float]) -> np.ndarray:
+        """Values for some lengths -> those for all of `_lengths`."""
+        places = np.searchsorted(lengths, self._lengths).clip(max=len(lengths) - 1)
+        return np.asarray(values)[places]
+
+    def _effort_for(self, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """How many partitions a list takes, and how many items are scored exactly for it."""
+        partitions, scored = tf.unstack(entry(self._efforts, k))
+        return partitions, scored
 
 
 def entry(by_length: tf.Variable, k: tf.Tensor) -> tf.Tensor:
     """The entry for lists of `k` items; the last one for those that are longer than all."""
-    return tf.gather(by_length, tf.minimum(k, tf.size(by_length) - 1))
+    return tf.gather(by_length, tf.minimum(k, by_length.shape[0] - 1))

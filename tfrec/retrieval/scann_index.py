@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from scann import scann_ops
 
-from tfrec.retrieval.index import filled
+from tfrec.retrieval.index import NO_ITEM, filled
 from tfrec.retrieval.probing import ProbingIndex
 from tfrec.retrieval.vector_index import check_vectors
 
@@ -59,22 +59,29 @@ class Scann(ProbingIndex):
         self._searcher = builder.build().serialize_to_module()
 
     def _nearest(self, queries: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        searcher = scann_ops.searcher_from_module(self._searcher)
-        ids, scores = scann_ops.scann_search_batched(
-            searcher.searcher_handle,
+        partitions, scored = self._effort_for(k)
+
+        def searched(part: tf.Tensor, in_parallel: bool) -> tuple[tf.Tensor, tf.Tensor]:
             # In parallel ScaNN does not look whether queries have as many floats as items.
-            tf.ensure_shape(queries, [None, self._dim]),
-            k,
-            tf.minimum(self._rescored_for(k), self.items),
-            self._partitions_for(k),
-            tf.shape(queries)[0] >= _IN_PARALLEL,
-        )
-        # Where the probed partitions hold fewer than `k` items, ScaNN leaves the last places empty,
-        # or out.
-        scores = tf.where(tf.math.is_nan(scores), -float("inf"), scores)
-        shape = [None, None]
-        ids = tf.ensure_shape(tf.cast(ids, tf.int64), shape)
-        return filled(ids, tf.ensure_shape(scores, shape), k)
+            part = tf.ensure_shape(part, [None, self._dim])
+            # TensorFlow lets searches by one handle wait for each other, so each gets its own.
+            handle = scann_ops.searcher_from_module(self._searcher).searcher_handle
+            ids, scores = scann_ops.scann_search_batched(
+                handle, part, k, scored, partitions, in_parallel
+            )
+            return _as_rows(ids, scores, k)
+
+        def halves() -> tuple[tf.Tensor, ...]:
+            # ScaNN shares a batch among its own threads, of which there is one fewer than CPUs: with
+            # two CPUs it would use one.
+            middle = tf.shape(queries)[0] // 2
+            both = zip(
+                searched(queries[:middle], True), searched(queries[middle:], True), strict=True
+            )
+            return tuple(tf.concat(parts, 0) for parts in both)
+
+        many = tf.shape(queries)[0] >= _IN_PARALLEL
+        return tf.cond(many, halves, lambda: searched(queries, False))
 
     def _scores(self, queries: tf.Tensor) -> tf.Tensor:
         return tf.matmul(queries, self._searcher.dataset, transpose_b=True)
@@ -82,3 +89,15 @@ class Scann(ProbingIndex):
     def vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
         """See `VectorIndex.vectors_of`."""
         return tf.gather(self._searcher.dataset, rows)
+
+
+def _as_rows(ids: tf.Tensor, scores: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What ScaNN finds, as an index answers.
+
+    Where the probed partitions hold fewer than `k` items, ScaNN leaves the last places out, or
+    gives them NaN for a score.
+    """
+    shape = [None, None]
+    ids = tf.ensure_shape(tf.cast(ids, tf.int64), shape)
+    rows, scores = filled(ids, tf.ensure_shape(scores, shape), k)
+    return rows, tf.where(rows == NO_ITEM, -float("inf"), scores)
