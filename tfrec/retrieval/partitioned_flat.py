@@ -52,8 +52,8 @@ class PartitionedFlat(InvertedFile):
         # single query's products do. Several small products it works out where it is.
         pieces = tf.where(count > 1, 1, self._pieces)
         centroids = tf.reshape(self._centroids, [pieces, -1, self._centroids.shape[1]])
-        bases = tf.matmul(centroids, queries, transpose_b=True)
-        bases = tf.transpose(tf.reshape(bases, [self.partitions, count]))
+        bases = tf.matmul(queries[tf.newaxis], centroids, transpose_b=True)
+        bases = tf.reshape(bases, [count, self.partitions])
         # Best first, since `top_k` is the faster, the fewer items are better than those before.
         _, partitions = tf.math.top_k(bases, self._effort_for(k)[0])
         places = self._listed(partitions, k)

@@ -72,8 +72,8 @@ class Scann(ProbingIndex):
             return _as_rows(ids, scores, k)
 
         def halves() -> tuple[tf.Tensor, ...]:
-            # ScaNN shares a batch among its own threads, of which there is one fewer than CPUs: with
-            # two CPUs it would use one.
+            # ScaNN shares a batch among its own threads, one fewer than there are CPUs: of two CPUs
+            # it would use one.
             middle = tf.shape(queries)[0] // 2
             both = zip(
                 searched(queries[:middle], True), searched(queries[middle:], True), strict=True
