@@ -138,9 +138,11 @@ class Partitioned(InvertedFile):
         first, count = tf.gather(self._first, partitions), tf.gather(self._chunks, partitions)
         chunks = tf.ragged.range(first, first + count).values
         codes = tf.cast(tf.gather(self._codes, chunks), tf.float32)
-        scores = tf.linalg.matvec(tf.reshape(codes, [-1, query.shape[-1]]), query * self._steps)
+        # By chunks, and below by a sum: TensorFlow shares one large product among its threads, and
+        # the loops of a batch would wait for each other there.
+        codes = tf.reshape(codes, [-1, _CHUNK, query.shape[-1]])
         own_bases = tf.gather(bases, tf.gather(self._chunk_owners, chunks))
-        scores = tf.reshape(scores, [-1, _CHUNK]) + own_bases[:, tf.newaxis]
+        scores = tf.linalg.matvec(codes, query * self._steps) + own_bases[:, tf.newaxis]
         rows = tf.gather(self._rows, chunks)
         fits = rows >= 0
         if allowed is not None:
@@ -151,7 +153,7 @@ class Partitioned(InvertedFile):
         rows = tf.where(found > -np.inf, tf.gather(tf.reshape(rows, [-1]), places), NO_ITEM)
         if self.copies > 1:
             rows = tf.unique(rows).y
-        exact = tf.linalg.matvec(self.vectors_of(tf.maximum(rows, 0)), query)
+        exact = tf.reduce_sum(self.vectors_of(tf.maximum(rows, 0)) * query, -1)
         return best(tf.cast(rows, tf.int64), tf.where(rows >= 0, exact, -np.inf), k)
 
 
