@@ -152,6 +152,7 @@ def break_off_when_heard(place: Place, heard: Heard) -> None:
 def test_a_task_helps_the_training_of_a_run(place: Place, joined: Joined) -> None:
     heard = Heard()
     helping = joined(heard)
+    wait_until(lambda: heard.steps)
 
     with joinable(place.root):
         wait_until(lambda: "waiting for its training" in heard.steps)
