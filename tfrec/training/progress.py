@@ -22,7 +22,7 @@ class Progress:
       step: steps done.
       steps: steps in all.
       examples_per_second: over the last seconds.
-      loss: mean of the running epoch so far; none before its first step.
+      loss: mean of the running epoch so far; before its first step, that of the epoch before.
       worker_steps: steps of each worker of a cluster; empty without one.
       warning: what went wrong meanwhile without ending training.
     """

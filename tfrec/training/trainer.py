@@ -80,7 +80,10 @@ class _Run:
             self._board.progress(progress)
             report(progress)
 
-        with Reporting(config.batch_size, self._look, tell), self._saving_from_a_thread():
+        def look() -> Progress:
+            return self._look(log.epochs[-1].loss if log.epochs else None)
+
+        with Reporting(config.batch_size, look, tell), self._saving_from_a_thread():
             if len(log.epochs) < epoch:
                 self._end_epoch(log, epoch - 1)
             if into:
@@ -136,7 +139,7 @@ class _Run:
     def _warn(self, warning: str) -> None:
         self._warning = warning
 
-    def _look(self) -> Progress:
+    def _look(self, last_loss: float | None) -> Progress:
         steps = self._batches.per_epoch * self._job.training.epochs
         done = self._steps_done
         on_cluster = self._job.training.strategy == "parameter_server"
@@ -146,7 +149,7 @@ class _Run:
             step=min(done, steps),
             steps=steps,
             examples_per_second=0.0,
-            loss=float(loss.result().numpy()) if loss.count.numpy() else None,
+            loss=float(loss.result().numpy()) if loss.count.numpy() else last_loss,
             worker_steps=tuple(self._step.worker_steps.numpy().tolist()) if on_cluster else (),
             warning=warning,
         )
