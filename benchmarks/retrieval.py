@@ -205,7 +205,7 @@ def scann_alone(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, tun
         half = math.ceil(len(batch) / 2)
         return searcher.search_batched_parallel(batch, *setting, batch_size=half)[0]
 
-    recall = measure_recall(search(queries).astype(np.int64), exact)
+    recall = measure_recall(search(queries).astype(np.int64), exact, queries, vectors)
     return Side(search, recall, seconds, tuned.megabytes, tuned.file_megabytes)
 
 
@@ -268,7 +268,7 @@ def faiss_codes(
         for probed in sorted({max(1, round(partitions * 0.002 * 1.4**n)) for n in range(18)}):
             set_to(probed, rescored)
             asked = time.perf_counter()
-            recall = measure_recall(index.search(queries, K)[1], exact)
+            recall = measure_recall(index.search(queries, K)[1], exact, queries, vectors)
             rate = 1 / (time.perf_counter() - asked)
             if recall >= RECALL and rate > speed:
                 best, speed = (probed, rescored, recall), rate
@@ -292,7 +292,7 @@ def faiss_graph(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray) -> 
     def set_to(length: int) -> None:
         index.hnsw.efSearch = length
 
-    recall = shortest(set_to, lambda batch: index.search(batch, K)[1], queries, exact)
+    recall = shortest(set_to, lambda batch: index.search(batch, K)[1], vectors, queries, exact)
     size = len(faiss.serialize_index(index)) / 1e6
     return Side(lambda batch: index.search(batch, K)[1], recall, seconds, size, size)
 
@@ -307,19 +307,23 @@ def hnswlib_graph(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray) -
     def search(batch: np.ndarray) -> np.ndarray:
         return index.knn_query(batch, K, num_threads=2)[0].astype(np.int64)
 
-    recall = shortest(index.set_ef, search, queries, exact)
+    recall = shortest(index.set_ef, search, vectors, queries, exact)
     size = len(pickle.dumps(index)) / 1e6
     return Side(search, recall, seconds, size, size)
 
 
 def shortest(
-    set_to: Callable[[int], None], search: Search, queries: np.ndarray, exact: np.ndarray
+    set_to: Callable[[int], None],
+    search: Search,
+    vectors: np.ndarray,
+    queries: np.ndarray,
+    exact: np.ndarray,
 ) -> float:
     """Sets a graph's list to the shortest that reaches the recall, and returns what it reaches."""
     recall = 0.0
     for length in sorted({round(K * 1.15**n) for n in range(32)}):
         set_to(length)
-        recall = measure_recall(search(queries), exact)
+        recall = measure_recall(search(queries), exact, queries, vectors)
         if recall >= RECALL:
             break
     return recall

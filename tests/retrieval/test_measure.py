@@ -20,19 +20,25 @@ from tfrec.retrieval.scann_index import Scann
 from tfrec.retrieval.scored import Scored
 
 
+def recall_of(found: np.ndarray, exact: np.ndarray) -> float:
+    """Recall where every item has another score."""
+    vectors = np.arange(1, 101, dtype=np.float32)[:, np.newaxis]
+    return measure_recall(found, exact, np.ones([len(exact), 1], np.float32), vectors)
+
+
 def test_recall_is_the_share_of_the_exact_first_items_that_were_found() -> None:
     exact = np.array([[0, 1, 2, 3], [5, 6, 7, 8]])
     found = np.array([[3, 9, 0, 4], [0, 1, 2, 3]])
 
-    assert measure_recall(found, exact) == pytest.approx((2 + 0) / 8)
-    assert measure_recall(exact[:, ::-1], exact) == 1
+    assert recall_of(found, exact) == pytest.approx((2 + 0) / 8)
+    assert recall_of(exact[:, ::-1], exact) == 1
 
 
 def test_places_that_a_list_leaves_empty_are_not_found() -> None:
     exact = np.array([[0, 1], [1, 0]])
     found = np.array([[0, NO_ITEM], [NO_ITEM, NO_ITEM]])
 
-    assert measure_recall(found, exact) == pytest.approx(1 / 4)
+    assert recall_of(found, exact) == pytest.approx(1 / 4)
 
 
 def test_recall_is_that_of_a_plain_count() -> None:
@@ -42,7 +48,20 @@ def test_recall_is_that_of_a_plain_count() -> None:
     )
 
     shares = [len({*f} & {*e}) / 10 for f, e in zip(found.tolist(), exact.tolist(), strict=True)]
-    assert measure_recall(found, exact) == pytest.approx(np.mean(shares))
+    assert recall_of(found, exact) == pytest.approx(np.mean(shares))
+
+
+def test_items_as_good_as_the_last_exact_one_count_as_found() -> None:
+    vectors = np.array([[3, 0], [2, 1], [2, 7], [2.000001, 5], [1, 0], [3, 4]], np.float32)
+    queries = np.array([[1, 0], [-1, 0]], np.float32)
+    exact = np.array([[0, 5, 1], [4, 1, 2]])
+
+    def recall(*found: list[int]) -> float:
+        return measure_recall(np.array(found), exact, queries, vectors)
+
+    assert recall([5, 0, 2], [4, 2, 3]) == 1
+    assert recall([5, 0, 4], [4, 2, 3]) == pytest.approx(5 / 6)
+    assert recall([0, 2, 3], [0, 5, 4]) == pytest.approx((3 + 1) / 6)
 
 
 def test_first_items_of_many_queries_come_from_several_batches() -> None:
@@ -95,7 +114,7 @@ def test_only_the_exact_items_that_there_are_count() -> None:
     exact = np.array([[4, 2, NO_ITEM], [1, NO_ITEM, NO_ITEM]])
     found = np.array([[2, NO_ITEM, NO_ITEM], [1, NO_ITEM, NO_ITEM]])
 
-    assert measure_recall(found, exact) == pytest.approx(2 / 3)
+    assert recall_of(found, exact) == pytest.approx(2 / 3)
 
 
 def test_filters_are_measured_from_half_of_the_items_to_one_in_a_hundred(

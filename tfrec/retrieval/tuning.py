@@ -123,7 +123,7 @@ def tune(
     k = min(promise.k, len(embeddings))
     exact_index = BruteForce(embeddings)
     exact = traced(exact_index, embeddings.shape[1])
-    asked = _Asked(queries, {k: first_items(exact, queries, k)})
+    asked = _Asked(queries, embeddings, {k: first_items(exact, queries, k)})
     if kind == "brute_force":
         only = asked.measure(exact_index, exact, kind, "", k)
         return Tuned(exact_index, _kept([only], promise), (only,))
@@ -133,11 +133,13 @@ def tune(
         progress(setting, number, len(builds))
         index = build()
         indexes |= dict.fromkeys(_tried(index, kind, setting, asked, k, promise.recall), index)
-    indexes = _timed_in_turns(indexes, asked, k, promise.recall)
-    chosen = _kept([*indexes], promise)
-    index = indexes[chosen]
+    timed = _timed_in_turns(indexes, asked, k, promise)
+    measured = tuple(timed.get(one, one) for one in indexes)
+    # Times of before are not compared with those of the turns: the machine may be slower now.
+    chosen = _kept([*timed.values()] or measured, promise)
+    index = {timed[one]: indexes[one] for one in timed}[chosen]
     _set_lengths(index, exact, asked, chosen, k, promise.recall)
-    return Tuned(index, chosen, tuple(indexes))
+    return Tuned(index, chosen, measured)
 
 
 def pareto_front(measured: Sequence[Measurement]) -> list[Measurement]:
@@ -171,13 +173,15 @@ def _builds(kind: Kind, embeddings: np.ndarray) -> Iterator[tuple[str, Callable[
 
 @dataclass(frozen=True)
 class _Asked:
-    """Queries, and the exact first items of each: `k` -> `[queries, k]`."""
+    """Queries, what they ask for, and the exact first items of each: `k` -> `[queries, k]`."""
 
     queries: np.ndarray
+    embeddings: np.ndarray
     exact: dict[int, np.ndarray]
 
     def recall(self, search: Search, k: int) -> float:
-        return measure_recall(first_items(search, self.queries, k), self.exact[k])
+        found = first_items(search, self.queries, k)
+        return measure_recall(found, self.exact[k], self.queries, self.embeddings)
 
     def measure(
         self,
@@ -250,13 +254,14 @@ def _fewer(
 
 
 def _timed_in_turns(
-    tried: dict[Measurement, ProbingIndex], asked: _Asked, k: int, recall: float
-) -> dict[Measurement, ProbingIndex]:
-    """Times the fastest settings that keep the recall anew, side by side.
+    tried: dict[Measurement, ProbingIndex], asked: _Asked, k: int, promise: Promise
+) -> dict[Measurement, Measurement]:
+    """Times the fastest settings that keep recall and memory anew, side by side.
 
     Other work on the machine slows it down for seconds, and with it whatever is measured then.
     """
-    enough = [one for one in tried if one.recall >= recall]
+    most = promise.megabytes or math.inf
+    enough = [one for one in tried if one.recall >= promise.recall and one.megabytes <= most]
     finalists = sorted(enough, key=_cost)[:_FINALISTS]
     searches = {index: traced(index, asked.queries.shape[1]) for index in tried.values()}
     times: dict[Measurement, list[list[float]]] = {one: [] for one in finalists}
@@ -273,7 +278,7 @@ def _timed_in_turns(
         alone, together = np.median(times[one], 0).tolist()
         return one._replace(milliseconds=round(alone, 3), milliseconds_together=round(together, 4))
 
-    return {timed(one) if one in times else one: index for one, index in tried.items()}
+    return {one: timed(one) for one in finalists}
 
 
 def _with_spare(index: Partitioned, probed: int) -> int:
@@ -352,7 +357,7 @@ def _set_lengths(
 ) -> None:
     """Sets an index as was chosen, and for longer lists so that they keep the recall too."""
     numbers, reaches = [(k, chosen.probed)], [(k, chosen.reach or 0.0)]
-    some = _Asked(asked.queries[:_LONG_QUERIES], {})
+    some = _Asked(asked.queries[:_LONG_QUERIES], asked.embeddings, {})
     search = traced(index, some.queries.shape[1])
     for length in (k * times for times in _LONGER if k * times <= index.items):
         some.exact[length] = first_items(exact, some.queries, length)

@@ -17,8 +17,9 @@ from tfrec.models.signatures import (
 )
 from tfrec.retrieval.filters import NEW_ITEMS, ItemFilter, with_new
 from tfrec.retrieval.fixed import FixedIndex
-from tfrec.retrieval.index import NO_ITEM, best, marked
+from tfrec.retrieval.index import best, marked
 from tfrec.retrieval.live import LiveIndex, Moment, Searched
+from tfrec.retrieval.measure import EQUAL
 from tfrec.retrieval.reranking import Reranker
 from tfrec.serving.names import (
     DEFAULT,
@@ -233,11 +234,12 @@ class Bundle(tf.Module):
         with tf.control_dependencies([moment.cells]):
             nothing = tf.fill([_batch(inputs), 0], "")
             queries, k, exclude = self._asked({**inputs, EXCLUDE: nothing}, moment)
-            found, _ = self._index.search(queries, k, exclude, moment)
-            exact, _ = self._index.search_exact(queries, k, moment)
-        both = tf.sparse.to_dense(tf.sets.intersection(found, exact), NO_ITEM)
+            found, scores = self._index.search(queries, k, exclude, moment)
+            exact, best_scores = self._index.search_exact(queries, k, moment)
+        last = best_scores[:, -1:]
         hits, all_hits = (
-            tf.math.count_nonzero(cells >= 0, 1, dtype=tf.float32) for cells in (both, exact)
+            tf.math.count_nonzero(hit, 1, dtype=tf.float32)
+            for hit in ((found >= 0) & (scores >= last - EQUAL * tf.abs(last)), exact >= 0)
         )
         return {RECALL: tf.math.divide_no_nan(hits, all_hits)}
 

@@ -38,7 +38,8 @@ def export_bundle(
         `[batch]`: how many items of the catalogue passed.
       - `serving_default` is `recommend` with `k = default_k` and nothing excluded.
       - `measure_recall`, where the index is one of vectors, takes the features and `k`, and returns
-        `recall`, float32 `[batch]`: the share of the exact first `k` items that a search finds.
+        `recall`, float32 `[batch]`: the share of the exact first `k` items that a search finds, or
+        others of the last one's score.
       - `embed_query`, `embed_item` and `rank` are the model's own, where it has them.
       - `explain` takes the features and `items`, strings `[batch, n]`, and returns what `answer` of
         `models.explanations` says of their scores, before `reranker`.
