@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tfrec.retrieval.chunked_flat import ChunkedFlat
 from tfrec.retrieval.partitioned import Partitioned
 from tfrec.retrieval.partitioned_flat import PartitionedFlat
 from tfrec.retrieval.scann_index import SMALLEST_PARTITIONED, Scann
@@ -32,6 +33,12 @@ def near_items(clusters: np.ndarray) -> np.ndarray:
 def partitioned(clusters: np.ndarray) -> Partitioned:
     """Of `clusters`; a test says first how much is searched."""
     return Partitioned(clusters)
+
+
+@pytest.fixture(scope="session")
+def chunked_flat(clusters: np.ndarray) -> ChunkedFlat:
+    """Of `clusters`; a test says first how much is searched."""
+    return ChunkedFlat(clusters)
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,14 @@ import pytest
 import tensorflow as tf
 
 from tfrec.retrieval.brute_force import BruteForce
+from tfrec.retrieval.chunked_flat import ChunkedFlat
 from tfrec.retrieval.index import NO_ITEM, Index
 from tfrec.retrieval.partitioned import Partitioned
 from tfrec.retrieval.partitioned_flat import PartitionedFlat
 from tfrec.retrieval.scann_index import Scann
 
 ITEMS, DIM, QUERIES = 40, 6, 9
+KINDS = [BruteForce, Partitioned, ChunkedFlat, PartitionedFlat, Scann]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,7 @@ def queries() -> np.ndarray:
     return np.random.default_rng(1).normal(size=(QUERIES, DIM)).astype(np.float32)
 
 
-@pytest.fixture(scope="module", params=[BruteForce, Partitioned, PartitionedFlat, Scann])
+@pytest.fixture(scope="module", params=KINDS)
 def index(embeddings: np.ndarray, request: pytest.FixtureRequest) -> Index:
     return request.param(embeddings)
 
@@ -119,7 +121,7 @@ def test_search_in_a_graph_takes_k_and_exclusions_as_tensors(
         assert ids.numpy().tolist() == [plain_search(embeddings, queries[0], k, [0, 1, 2])]
 
 
-@pytest.mark.parametrize("kind", [BruteForce, Partitioned, PartitionedFlat, Scann])
+@pytest.mark.parametrize("kind", KINDS)
 def test_catalogue_of_one_item_is_searched(kind: type[Index], queries: np.ndarray) -> None:
     index = kind(np.ones([1, DIM], np.float32))
 

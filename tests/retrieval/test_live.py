@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfrec.retrieval.brute_force import BruteForce
+from tfrec.retrieval.chunked_flat import ChunkedFlat
 from tfrec.retrieval.live import LiveIndex
 from tfrec.retrieval.partitioned import Partitioned
 from tfrec.retrieval.partitioned_flat import PartitionedFlat
@@ -69,7 +70,7 @@ def make(kind: type[VectorIndex]) -> Shelf:
     )
 
 
-@pytest.fixture(params=[BruteForce, Partitioned, PartitionedFlat, Scann])
+@pytest.fixture(params=[BruteForce, Partitioned, ChunkedFlat, PartitionedFlat, Scann])
 def shelf(request: pytest.FixtureRequest) -> Shelf:
     return make(request.param)
 

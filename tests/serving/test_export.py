@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from tfrec.retrieval.brute_force import BruteForce
+from tfrec.retrieval.chunked_flat import ChunkedFlat
 from tfrec.retrieval.filters import ItemFilter
 from tfrec.retrieval.index import Index
 from tfrec.retrieval.partitioned import Partitioned
@@ -45,6 +46,7 @@ def test_warmup_requests_keep_the_types_of_strings_numbers_and_vectors(tmp_path:
 
 
 DIM, ITEMS = 3, 12
+KINDS = [BruteForce, Partitioned, ChunkedFlat, PartitionedFlat, Scann]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def save_model(path: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=[BruteForce, Partitioned, PartitionedFlat, Scann])
+@pytest.fixture(scope="module", params=KINDS)
 def filtered_bundle(
     vectors: np.ndarray, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:

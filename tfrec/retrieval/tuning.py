@@ -10,6 +10,8 @@ import numpy as np
 
 from tfrec.errors import UserError
 from tfrec.retrieval.brute_force import BruteForce
+from tfrec.retrieval.chunked import Chunked
+from tfrec.retrieval.chunked_flat import ChunkedFlat
 from tfrec.retrieval.config import IndexConfig, Kind, Promise
 from tfrec.retrieval.index import Index
 from tfrec.retrieval.measure import (
@@ -25,9 +27,12 @@ from tfrec.retrieval.partitioned_flat import PartitionedFlat
 from tfrec.retrieval.probing import ProbingIndex
 from tfrec.retrieval.scann_index import SMALLEST_PARTITIONED, Scann
 
-_RESCORED: dict[Kind, tuple[float, ...]] = {"partitioned": (1.2, 2.0), "scann": (2.0, 4.0, 8.0)}
-FLAT_UP_TO = 2**18
-"""Items up to which partitions hold vectors, not codes: measured, 64 floats each."""
+_RESCORED: dict[type[ProbingIndex], tuple[float, ...]] = {
+    Partitioned: (1.2, 2.0),
+    Scann: (2.0, 4.0, 8.0),
+}
+AT_ONCE_UP_TO = 2**18
+"""Items up to which stock operations search for all queries at once: measured, 64 floats each."""
 
 _FEWEST_SHARE = 0.002
 _FACTOR = 1.4
@@ -54,7 +59,7 @@ class Measurement(NamedTuple):
       milliseconds: median time of a search for one query.
       milliseconds_together: the same of one of 64 queries that are asked together.
       megabytes: memory that it takes.
-      reach: how far behind the nearest partition others are searched, as `Partitioned.prune` says;
+      reach: how far behind the nearest partition others are searched, as `Chunked.prune` says;
         none where all of `probed` are.
     """
 
@@ -103,7 +108,7 @@ def tune(
     """Builds indexes of one kind and finds the fastest setting that keeps a promise.
 
     Of each index the fewest partitions are sought that reach the recall, for several numbers of
-    items scored exactly. A `Partitioned` takes a quarter more, and leaves out what is farthest
+    items scored exactly. A `Chunked` takes a quarter more, and leaves out what is farthest
     behind instead. Both are then sought for longer lists too, up to 16 times `promise.k`, which
     filters make necessary.
 
@@ -154,14 +159,14 @@ def pareto_front(measured: Sequence[Measurement]) -> list[Measurement]:
 def _builds(kind: Kind, embeddings: np.ndarray) -> Iterator[tuple[str, Callable[[], ProbingIndex]]]:
     """Ways to build an index: a name for people, and what builds it."""
     some, many = (8 * math.ceil(times * math.sqrt(len(embeddings)) / 8) for times in (2, 4))
-    if kind == "partitioned" and len(embeddings) <= FLAT_UP_TO:
+    if kind == "partitioned":
+        flat = PartitionedFlat if len(embeddings) <= AT_ONCE_UP_TO else ChunkedFlat
         for partitions in (some, many):
-            build = functools.partial(PartitionedFlat, embeddings, partitions)
+            build = functools.partial(flat, embeddings, partitions)
             yield f"{partitions:,} partitions of vectors", build
-    elif kind == "partitioned":
-        for partitions, copies in ((some, 1), (many, 1), (many, 2)):
-            build = functools.partial(Partitioned, embeddings, partitions, copies)
-            yield f"{partitions:,} partitions, items in {copies}", build
+        for copies in (1, 2) if flat is ChunkedFlat else ():
+            build = functools.partial(Partitioned, embeddings, many, copies)
+            yield f"{many:,} partitions of codes, items in {copies}", build
     elif len(embeddings) < SMALLEST_PARTITIONED:
         yield "scored whole", functools.partial(Scann, embeddings)
     else:
@@ -215,14 +220,14 @@ def _tried(
     """Measures an index with more partitions until it keeps the recall, then with fewer again."""
     search = traced(index, asked.queries.shape[1])
     measure = functools.partial(asked.measure, index, search, kind, setting, k)
-    for rescored in (1.0,) if isinstance(index, PartitionedFlat) else _RESCORED[kind]:
+    for rescored in _RESCORED.get(type(index), (1.0,)):
         fewest = index.fewest(k)
         fails, before = fewest - 1, -math.inf
         for probed in _numbers(index.partitions, fewest):
             index.probe([(k, probed)], rescored)
             one = measure(probed, rescored)
             yield one
-            if one.recall >= recall and isinstance(index, Partitioned):
+            if one.recall >= recall and isinstance(index, Chunked):
                 probed = _with_spare(index, probed)
                 reach = _set_reach(index, search, asked, k, probed, rescored, recall)
                 yield measure(probed, rescored, reach)
@@ -269,7 +274,7 @@ def _timed_in_turns(
         for one in finalists:
             index = tried[one]
             index.probe([(k, one.probed)], one.rescored)
-            if isinstance(index, Partitioned) and one.reach is not None:
+            if isinstance(index, Chunked) and one.reach is not None:
                 index.prune([(k, one.reach)])
             measure = functools.partial(measure_latency, searches[index], asked.queries, k)
             times[one].append([measure(together) for together in (1, _TOGETHER)])
@@ -281,12 +286,12 @@ def _timed_in_turns(
     return {one: timed(one) for one in finalists}
 
 
-def _with_spare(index: Partitioned, probed: int) -> int:
+def _with_spare(index: Chunked, probed: int) -> int:
     return min(index.partitions, math.ceil(probed * _SPARE))
 
 
 def _set_reach(
-    index: Partitioned,
+    index: Chunked,
     search: Search,
     asked: _Asked,
     k: int,
@@ -366,11 +371,11 @@ def _set_lengths(
             index.probe([(length, probed)], chosen.rescored)
             if some.recall(search, length) >= recall:
                 break
-        if isinstance(index, Partitioned) and chosen.reach is not None:
+        if isinstance(index, Chunked) and chosen.reach is not None:
             probed = _with_spare(index, probed)
             reach = _set_reach(index, search, some, length, probed, chosen.rescored, recall)
             reaches.append((length, reach))
         numbers.append((length, probed))
     index.probe(numbers, chosen.rescored)
-    if isinstance(index, Partitioned) and chosen.reach is not None:
+    if isinstance(index, Chunked) and chosen.reach is not None:
         index.prune(reaches)
