@@ -1,9 +1,6 @@
-from pathlib import Path
-
 import index_graphs
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tfrec.retrieval.brute_force import BruteForce
 from tfrec.retrieval.clustering import train_centroids
@@ -25,25 +22,6 @@ def search(index: Partitioned, queries: np.ndarray, k: int) -> tuple[np.ndarray,
 @pytest.fixture(scope="module")
 def copied(clusters: np.ndarray) -> Partitioned:
     return Partitioned(clusters, copies=2)
-
-
-@pytest.mark.parametrize("copies", [1, 2])
-@pytest.mark.parametrize(
-    ("items", "dim", "partitions"), [(1, 3, 1), (2, 3, 2), (17, 1, 50), (500, 6, 1), (500, 6, 40)]
-)
-def test_all_partitions_together_find_what_exact_search_finds(
-    items: int, dim: int, partitions: int, copies: int
-) -> None:
-    vectors, queries = vectors_of(items, dim), vectors_of(9, dim)
-    index = Partitioned(vectors, partitions, copies)
-
-    ids, scores = search(index, queries, min(items, K))
-
-    order = np.argsort(-queries @ vectors.T, axis=1)[:, :K]
-    assert index.partitions <= items
-    assert ids.tolist() == order.tolist()
-    expected = np.take_along_axis(queries @ vectors.T, order, axis=1)
-    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_item_with_two_copies_is_in_a_list_once(
@@ -103,28 +81,3 @@ def test_equal_and_zero_vectors_are_found_like_others() -> None:
     assert set(ids[0, :20].tolist()) == set(range(40, 60))
     assert len(set(ids[0].tolist())) == 30
     assert scores[0].tolist() == [4] * 20 + [0] * 10
-
-
-@pytest.mark.parametrize("copies", [1, 2])
-def test_saved_index_holds_ops_of_tensorflow_only_and_answers_the_same(
-    copies: int, tmp_path: Path
-) -> None:
-    vectors, queries = vectors_of(3000), vectors_of(12)
-    index = Partitioned(vectors, partitions=40, copies=copies)
-    index.probe([(K, 3)], rescored=1.5)
-    module = tf.Module()
-    module.index = index
-    module.search = tf.function(
-        index.search,
-        input_signature=[tf.TensorSpec([None, 6], tf.float32), tf.TensorSpec([], tf.int32)],
-    )
-
-    tf.saved_model.save(module, str(tmp_path))
-
-    loaded = tf.saved_model.load(str(tmp_path))
-    assert loaded.search(queries, K)[0].numpy().tolist() == search(index, queries, K)[0].tolist()
-    graph = loaded.search.concrete_functions[0].graph.as_graph_def()
-    functions = [function.node_def for function in graph.library.function]
-    ops = {node.op for nodes in (graph.node, *functions) for node in nodes}
-    assert "TopKV2" in ops
-    assert not [op for op in ops if ">" in op]  # as in `Scann>ScannSearchBatched`
