@@ -127,6 +127,22 @@ def test_fastest_settings_that_keep_the_promise_are_compared_in_the_same_seconds
     assert enough[:2] == anew != enough
 
 
+def test_settings_that_take_too_much_memory_take_no_turns(
+    tuned: Tuned, vectors: np.ndarray, queries: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last to be tried are the largest, and here the fastest."""
+    times = itertools.count(1000.0, -1)
+    monkeypatch.setattr(tuning, "measure_latency", lambda *_: next(times))
+    monkeypatch.setattr(tuning, "AT_ONCE_UP_TO", ITEMS - 1)
+    monkeypatch.setattr(tuning, "_FINALISTS", 1)
+    sizes = {one.megabytes for one in tuned.measured if one.recall >= 0.9}
+
+    promise = Promise(recall=0.9, k=K, megabytes=min(sizes))
+    chosen = tune("partitioned", vectors, queries, promise).chosen
+
+    assert chosen.megabytes == min(sizes) < max(sizes)
+
+
 def test_fastest_together_is_not_chosen_where_one_query_takes_too_long(
     vectors: np.ndarray, queries: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
